@@ -119,8 +119,8 @@ class Message(Document):
         (),
         max_length=100,
         title="Inline images",
-        description="Images that the HTML shows by their file names, as in"
-        ' <img src="cid:logo.png">; paths as the worker sees them.',
+        description="Images that the HTML shows by their file names, as cid:logo.png in the src of"
+        " an img element; paths as the worker sees them.",
     )
     calendar: str | None = Field(
         None,

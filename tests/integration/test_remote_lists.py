@@ -209,6 +209,25 @@ def test_a_proxy_is_asked_where_the_environment_names_one(
     assert server.asked == []
 
 
+@pytest.mark.parametrize(
+    ("host", "is_public"),
+    [
+        ("9.9.9.9", True),
+        ("2620:fe::fe", True),
+        ("10.0.0.7", False),
+        ("127.0.0.1", False),
+        ("169.254.169.254", False),  # the metadata of a cloud's machine
+        ("100.64.0.1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::7", False),
+        ("::ffff:10.0.0.7", False),
+        ("::ffff:9.9.9.9", True),
+    ],
+)
+def test_private_addresses_are_known(host: str, is_public: bool) -> None:
+    assert web._is_public(host) is is_public
+
+
 def test_an_unknown_certificate_is_refused(server: ListServer, files: Storage) -> None:
     storage = Storage("files", files.address, in_private_network=True)
     assert "cannot be verified" in error_of(f"{server.url}/lists/may.csv", storage)
@@ -273,6 +292,11 @@ def bucket() -> Iterator[Storage]:
 @pytest.mark.parametrize("name", ["may%202.csv", "may.csv.gz"])
 def test_a_list_is_read_from_a_bucket(bucket: Storage, name: str) -> None:
     assert read(f"s3://crm/lists/{name}", bucket) == ROWS
+
+
+def test_google_is_asked_by_the_protocol_of_s3_with_an_hmac_key(bucket: Storage) -> None:
+    storage = Storage("crm", "gs://crm/", "key-id", "s3cret", endpoint=bucket.endpoint)
+    assert read("gs://crm/lists/may.csv.gz", storage) == ROWS
 
 
 def test_what_a_bucket_does_not_give_is_an_error(bucket: Storage) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mailsluice.operations.plan.inspecting import MessageCheck, check_message
 from tests.unit.test_assignment import campaign
@@ -92,3 +93,35 @@ def test_an_empty_audience_has_no_preview(tmp_path: Path) -> None:
         )
     assert found.preview is None
     assert found.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("organizer", "image", "warned"),
+    [
+        ("News@example.com", "logo.png", []),
+        ("boss@example.com", "logo.png", ["the ORGANIZER of the calendar is another address"]),
+        ("news@example.com", "cat.png", ["the HTML does not show 'cat.png'"]),
+    ],
+)
+def test_unused_images_and_another_organizer_are_told(
+    tmp_path: Path, organizer: str, image: str, warned: list[str]
+) -> None:
+    (tmp_path / image).write_bytes(b"\x89PNG")
+    event = f"BEGIN:VEVENT\nORGANIZER;CN=News:mailto:{organizer}\nEND:VEVENT"
+    calendar = f"BEGIN:VCALENDAR\nMETHOD:REQUEST\n{event}\nEND:VCALENDAR\n"
+    (tmp_path / "launch.ics").write_text(calendar)
+    html = "<p>Unsubscribe, or read this: " + "words and more words " * 10 + "</p>"
+    shown = '<img src="cid:logo.png" alt="">' if image == "logo.png" else ""
+    message = {
+        "sender": "News <news@example.com>",
+        "subject": "Hi",
+        "html": html + shown,
+        "inline_images": [str(tmp_path / image)],
+        "calendar": str(tmp_path / "launch.ics"),
+    }
+    document = campaign(routes=[{"connection": "a"}], message=message)
+    with resolved(tmp_path, ROWS) as audience:
+        found = check_message(document, audience, np.array([0]), ["a"], document.identities({}))
+    assert [text for text in found.warnings if "boss" in text] == []
+    about_files = [text for text in found.warnings if "ORGANIZER" in text or "does not" in text]
+    assert [text[: len(start)] for text, start in zip(about_files, warned, strict=True)] == warned

@@ -126,7 +126,9 @@ def _refuse_page(source: RecipientSource, beginning: bytes) -> None:
     """Refuse a web page, with which servers answer when nobody is logged in."""
     if not beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGE):
         return
-    advice = "give the address of the file itself; if it asks for a login, name a storage"
+    advice = "give the address of the file itself"
+    if source.storage is None:
+        advice += "; if it asks for a login, name a storage"
     raise AudienceError(
         "there is a web page and not a list, perhaps one that asks for a login:"
         f" {_SHARE if is_sheet(source.url or '') else advice}"

@@ -143,11 +143,17 @@ def _refuse_private(response: httpx.Response) -> None:
     """Refuse an answer from a private address."""
     stream = response.extensions.get("network_stream")
     place = stream.get_extra_info("server_addr") if stream else None
-    if place and not ip_address(place[0].partition("%")[0]).is_global:
+    if place and not _is_public(place[0]):
         raise AudienceError(
             "its server is in a private network: to read lists there, create a List Storage block"
             " for the folder with 'in a private network', and name it as storage"
         )
+
+
+def _is_public(host: str) -> bool:
+    """Whether an IP address is reached over the internet, also where IPv6 wraps one of IPv4."""
+    address = ip_address(host.partition("%")[0])
+    return ((address.version == 6 and address.ipv4_mapped) or address).is_global
 
 
 def _take(response: httpx.Response, file: BinaryIO) -> None:

@@ -171,8 +171,8 @@ def file_warnings(unused: Sequence[str], *, has_other_organizer: bool) -> Iterat
     if unused:
         names = ", ".join(map(repr, unused))
         yield (
-            f"the HTML does not show {names}, which each mail carries: refer to it as in"
-            f' <img src="cid:{unused[0]}">, or remove it from inline_images'
+            f"the HTML does not show {names}, which each mail carries: show it by"
+            f" cid:{unused[0]} in the src of an img element, or remove it from inline_images"
         )
     if has_other_organizer:
         yield (
