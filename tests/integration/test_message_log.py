@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import random
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from decimal import Decimal
 from typing import Any
 
@@ -15,12 +17,14 @@ import sqlalchemy as sa
 
 from mailsluice.bounces import Bounce, BounceKind
 from mailsluice.bounces.matching import SentTo
+from mailsluice.core.errors import MailsluiceError
 from mailsluice.core.outcome import Phase
 from mailsluice.core.status import CampaignStatus, RecipientStatus
 from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
 from mailsluice.operations.message_log import Addresses, AddressForm, Follower, Line
 from mailsluice.operations.message_log.records import Records
 from mailsluice.store import Bounces, Campaigns, Database, History, Outbox, Settled, Suppressions
+from mailsluice.store.archives import Archives
 from mailsluice.store.deliveries import Deliveries, Received
 from mailsluice.store.fates import Fates
 from mailsluice.store.message_log import (
@@ -141,16 +145,12 @@ def test_a_row_that_is_committed_late_is_written_all_the_same(
     first, second, third = claim(database, outbox)
     watching = follower(database, output)
 
-    def refused(recipient_id: int) -> Settled:
-        history = History("a", Phase.RCPT, "deferred")
-        return Settled(recipient_id, DEFERRED, 1, 451, "later", 60.0, history)
-
     with database.engine.connect() as slow:
         open_one = slow.begin()
-        outbox.settle(slow, [refused(first.id)])
-        settle(database, outbox, refused(second.id))
+        outbox.settle(slow, [_deferred(first.id)])
+        settle(database, outbox, _deferred(second.id))
         assert watching.look().is_waiting
-        settle(database, outbox, refused(third.id))
+        settle(database, outbox, _deferred(third.id))
         assert watching.look().is_waiting
         assert output.lines == []
         open_one.commit()
@@ -351,3 +351,67 @@ def test_nothing_is_missed_whatever_happens(
         world.outbox.cancel()
         Campaigns(database).set_status(world.campaign_id, CampaignStatus.CANCELLED)
     world.check()
+
+
+def _deferred(recipient_id: int) -> Settled:
+    history = History("a", Phase.RCPT, "deferred")
+    return Settled(recipient_id, DEFERRED, 1, 451, "later", 60.0, history)
+
+
+def test_ids_that_sqlite_gives_again_hide_nothing(sqlite_database: Database) -> None:
+    """Housekeeping deletes the attempts of old campaigns, perhaps those with the highest ids."""
+    database, output = sqlite_database, Kept()
+
+    def insert(*times: float) -> None:
+        with closing(sqlite3.connect(str(database.engine.url.database))) as connection, connection:
+            connection.executemany(
+                "INSERT INTO attempts (recipient_id, at, connection, phase, verdict, reply)"
+                " VALUES (1, ?, 'a', 'rcpt', 'deferred', '')",
+                [(moment,) for moment in times],
+            )
+
+    insert(100.0, 1_000.0, 1_001.0, 1_002.0)
+    assert len(look(database, output)) == 4
+    with database.write() as transaction:
+        transaction.execute(sa.delete(attempts).where(attempts.c.at >= 1_000.0))
+    insert(2_000.0, 2_001.0, 2_002.0, 2_003.0, 2_004.0)
+    times = [record["timestamp"] for record in look(database, output)]
+    assert times == [2_000, 2_001, 2_002, 2_003, 2_004]
+    assert look(database, output) == []
+
+
+def test_a_log_begins_at_its_moment(database: Database, stored: Store) -> None:
+    outbox, output = stored(6), Kept()
+    before = [Settled(row.id, SENT, 1, 250, "ok") for row in claim(database, outbox, limit=2)]
+    settle(database, outbox, *before)
+    with database.read() as connection:
+        begins = connection.execute(sa.select(database.now)).scalar_one()
+    after = [_deferred(row.id) for row in claim(database, outbox, "b", limit=2)]
+    settle(database, outbox, *after)
+    follower(database, output, since=begins).look()
+    assert output.types() == {"TransientFailure": 2}
+    with pytest.raises(MailsluiceError, match="begins at another moment"):
+        follower(database, output, since=begins - 1)
+
+
+def test_a_campaign_that_is_archived_first_is_named_once(database: Database, stored: Store) -> None:
+    outbox, output = stored(2), Kept()
+    outbox.cancel()
+    campaign_id = outbox._campaign_id
+    Campaigns(database).set_status(campaign_id, CampaignStatus.CANCELLED)
+    Archives(database).add(campaign_id, "/folder", "digest", {})
+    watching = follower(database, output)
+    looked = watching.look()
+    assert looked.archived == ["spring"]
+    assert "'spring' was archived before" in looked.summary()
+    assert watching.look().archived == []
+
+
+def test_two_writers_of_one_log_do_not_both_go_on(database: Database, stored: Store) -> None:
+    outbox, output = stored(6), Kept()
+    first, second = follower(database, output), follower(database, output)
+    settle(database, outbox, *[_deferred(row.id) for row in claim(database, outbox)])
+    first.look()
+    settle(database, outbox, *[_deferred(row.id) for row in claim(database, outbox, "b")])
+    with pytest.raises(MailsluiceError, match="at the same time"):
+        second.look()

@@ -13,6 +13,7 @@ import orjson
 import pytest
 import redis
 
+from deployments.command import main
 from deployments.server import free_port
 from mailsluice.core.errors import MailsluiceError
 from mailsluice.core.status import RecipientStatus
@@ -157,3 +158,25 @@ def test_a_log_has_one_output(tmp_path: Path) -> None:
     for file, stream in (("", ""), (str(tmp_path / "log.ndjson"), "mail")):
         with pytest.raises(MailsluiceError, match="name one of the two"):
             open_output(file, Rotation(), stream, 0, str)
+
+
+def test_the_command_writes_a_log_and_says_what_is_wrong(
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MAILSLUICE_DATABASE_URL", database_url)
+    monkeypatch.setenv("MAILSLUICE_HOME", str(tmp_path))
+    monkeypatch.delenv("MAILSLUICE_MESSAGE_LOG_REDIS", raising=False)
+    write = ["message-log", "write"]
+    assert main([*write, "--file", str(tmp_path / "log.ndjson")]) == 0
+    assert capsys.readouterr().out == "0 lines written\n"
+    for arguments, complaint in (
+        ([], "name one of the two"),
+        (["--redis-stream", "mail"], "set MAILSLUICE_MESSAGE_LOG_REDIS"),
+        (["--file", str(tmp_path / "log.ndjson"), "--period-hours", "0"], "a period above 0"),
+        (["--file", str(tmp_path / "log.ndjson"), "--since", "2020-01-01"], "another moment"),
+    ):
+        assert main([*write, *arguments]) == 1
+        assert complaint in capsys.readouterr().err
