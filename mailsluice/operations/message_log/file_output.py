@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mailsluice.core.errors import MailsluiceError
 from mailsluice.core.files import FileError, writable
-from mailsluice.core.private import private_file
+from mailsluice.core.private import private_file, warn_of_open
 from mailsluice.operations.message_log.lines import Line
 
 _BLOCK_OCTETS = 1 << 16
@@ -98,6 +98,7 @@ class FileOutput:
 
     def _open(self) -> None:
         private_file(self.path)
+        warn_of_open([self.path])
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self._file = os.open(self.path, flags)
         _sync_folder(self.path.parent)
