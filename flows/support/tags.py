@@ -58,12 +58,15 @@ async def tagged(arguments: Mapping[str, Any]) -> AsyncIterator[None]:
 
 
 async def _tag(arguments: Mapping[str, Any]) -> None:
+    run_id = flow_run.get_id()
+    if run_id is None:  # the flow's function is called by itself: a client would start a server
+        return
     try:
         before = flow_run.get_tags()
         new = [tag for tag in await _tags_by(arguments) if tag not in before]
         if new:
             async with get_client() as client:
-                await client.update_flow_run(UUID(flow_run.get_id()), tags=[*before, *new])
+                await client.update_flow_run(UUID(run_id), tags=[*before, *new])
     except Exception as error:  # noqa: BLE001 a run does not need its tags
         logger.debug("the run was not tagged: %s", type(error).__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flows.support.tags import tags_of
+from flows.support.tags import tagged, tags_of
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,13 @@ def test_tags_are_short_lines_without_addresses(
 
 def test_a_run_has_a_bounded_number_of_tags() -> None:
     assert len(tags_of("spring", map(str, range(1_000)))) == 21
+
+
+async def test_without_a_run_nothing_is_tagged_and_no_client_starts_a_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("flows.support.tags.get_client", lambda: asked.append("a client"))
+    async with tagged({"campaign": "spring-sale"}):
+        pass
+    assert asked == []
