@@ -157,7 +157,7 @@ def picture(page: Page) -> Callable[..., None]:
         first: Locator | None = None,
         last: Locator | None = None,
         width: int = 1_100,
-        height: int = 9_000,  # more than the longest form: nothing is scrolled away
+        height: int = 12_000,  # more than the longest form: nothing is scrolled away
     ) -> None:
         if not folder:
             return
