@@ -33,10 +33,8 @@ async def metered(
     here is logged: the campaign goes on.
     """
     keeper = Keeper()
-    try:
-        meter = await _begin(run, campaign, connections)
-    except Exception as error:  # noqa: BLE001
-        logger.warning("the metrics of this run are not kept: %s", type(error).__name__)
+    meter = await _begun(run, campaign, connections)
+    if meter is None:
         yield
         return
     last = Numbers()
@@ -48,15 +46,27 @@ async def metered(
 
     async def keep() -> None:
         while True:
-            await _quietly(tick)
             await asyncio.sleep(TICK_SECONDS)
+            await _quietly(tick)
 
     try:
+        await _quietly(tick)  # counters of 0, before the first message
         async with beside(keep()):
             yield
     finally:
         await _quietly(tick)
         await asyncio.to_thread(keeper.end, last)
+
+
+async def _begun(
+    run: CampaignRun, campaign: Campaign, connections: Mapping[str, Connection]
+) -> RunNumbers | None:
+    """The numbers of a run at its start; None, which is logged, where they cannot be read."""
+    try:
+        return await _begin(run, campaign, connections)
+    except Exception as error:  # noqa: BLE001
+        logger.warning("the metrics of this run are not kept: %s", type(error).__name__)
+        return None
 
 
 async def _begin(

@@ -161,6 +161,7 @@ def gateway(*, is_stuck: bool = False) -> Iterator[tuple[str, list[Any]]]:
 def test_a_short_run_leaves_its_numbers_with_a_gateway_and_in_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("mailsluice.metrics.outlets.PUSH_TIMEOUT_SECONDS", 100.0)
     monkeypatch.setenv(TEXT_FILE, str(tmp_path / "mailsluice.prom"))
     with SmtpServer() as red, gateway() as (address, got):
         monkeypatch.setenv(PUSH_URL, f"http://me:p%40ss@{address}")
