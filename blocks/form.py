@@ -15,6 +15,7 @@ from blocks.smtp_connection import SMTPConnection
 from mailsluice.campaign import Campaign, RecipientSource
 from mailsluice.campaign.routes import Route
 from mailsluice.campaign.source import MOST_SOURCES, one_or_several
+from mailsluice.core.forms import Document
 
 
 def _name_of(slug: str, type_name: str) -> BeforeValidator:
@@ -90,6 +91,18 @@ SourcesForm = Annotated[
     ],
     one_or_several(RecipientSourceForm),
 ]
+
+
+class ProbeForm(Document):
+    """A mailbox of your own, which a test sends copies to and reads."""
+
+    mailbox: MailboxBlock = Field(description="The mailbox, or its name.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_mailbox(cls, value: Any) -> Any:
+        """Accept a mailbox by itself, as Python callers pass it."""
+        return {"mailbox": value} if isinstance(value, str | Block) else value
 
 
 class CampaignForm(Campaign):

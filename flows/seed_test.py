@@ -53,7 +53,8 @@ async def seed_test(
         raise CampaignError("a seed test needs a mailbox to read: add a Mailbox block to 'probes'")
     name = named_in(campaign)
     document, day = await for_its_day(campaign)
-    test = await send_copies(document, day, [], recipient, probes, wait_minutes, is_marked=False)
+    mailboxes = [probe.mailbox for probe in probes]
+    test = await send_copies(document, day, [], recipient, mailboxes, wait_minutes, is_marked=False)
     async with state_database() as database:
         result = await store_seed_test(database, test, name, least_percent)
     await publish_seed_test(result, name)

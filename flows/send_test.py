@@ -9,7 +9,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from blocks.form import MailboxBlock
+from blocks.form import ProbeForm
 from flows.support.copies import send_copies
 from flows.support.document import CampaignParameter, for_its_day, named_in
 from flows.support.operation import operation
@@ -23,7 +23,7 @@ Addresses = Annotated[
 ]
 ChosenRecipient = Annotated[str, Field(json_schema_extra={"title": "Values of recipient"})]
 Probes = Annotated[
-    list[MailboxBlock],
+    list[ProbeForm],
     Field(max_length=MOST_PROBES, json_schema_extra={"title": "Probe mailboxes"}),
 ]
 WaitMinutes = Annotated[int, Field(ge=1, le=60)]
@@ -58,7 +58,8 @@ async def send_test(
     """
     document, day = await for_its_day(campaign)
     addresses = checked_addresses(to, least=0 if probes else 1)
-    result = await send_copies(document, day, addresses, recipient, probes, wait_minutes)
+    mailboxes = [probe.mailbox for probe in probes]
+    result = await send_copies(document, day, addresses, recipient, mailboxes, wait_minutes)
     await publish_test(result)
     ended = Completed if result.is_good else Failed
     return ended(message=result.summary(), data=result)

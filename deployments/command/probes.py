@@ -45,8 +45,7 @@ def seed_test(
 
     document = as_numbers(mailsluice.read_campaign(file))
     with prefect():
-        state = asyncio.run(_run(document, probe, recipient, wait_minutes, least_percent))
-        result = state.data
+        state, result = asyncio.run(_run(document, probe, recipient, wait_minutes, least_percent))
     if not isinstance(result, SeedTestResult):
         raise MailsluiceError(str(state.message))
     copies = result.test.probes.copies if result.test.probes else ()
@@ -65,7 +64,8 @@ def seed_test(
 
 async def _run(
     document: dict[str, Any], probes: list[str], recipient: str, minutes: int, least: int
-) -> State[Any]:
+) -> tuple[State[Any], Any]:
+    """Run the flow; returns its final state, and its result, which is an error where it failed."""
     from flows.seed_test import seed_test as flow
 
     state: State[Any] = await flow(
@@ -76,7 +76,7 @@ async def _run(
         least_percent=least,
         return_state=True,
     )
-    return state
+    return state, await state.aresult(raise_on_failure=False)
 
 
 COMMANDS = (seed_test,)

@@ -65,21 +65,33 @@ async def send_copies(
             sample, messages = await asyncio.to_thread(
                 _read, document, day, audience, recipient, identities if is_marked else None
             )
-        marks = {connection.name: uuid4().hex if watches else "" for connection in connections}
-        recipients = [*to, *(watch.probe.account.recipient for watch in watches)]
+        marks = {
+            (connection.name, watch.probe.name): uuid4().hex
+            for connection in connections
+            for watch in watches
+        }
         render = partial(
             copies,
             document,
             sample,
-            recipients,
-            occasion=str(uuid4()),
             now=partial(datetime.now, UTC),
             is_marked=is_marked,
         )
-        rendered = {
-            name: render(connection=name, identity=identities[name], probe=mark)
-            for name, mark in marks.items()
-        }
+        occasion = str(uuid4())
+        rendered = {}
+        for connection in connections:
+            name = connection.name
+            given = partial(render, connection=name, identity=identities[name])
+            envelopes = given(to, occasion=occasion) if to else []
+            for watch in watches:
+                mark = marks[name, watch.probe.name]
+                address = watch.probe.account.recipient
+                envelopes += given([address], occasion=mark, probe=mark)
+            # Each copy has a number of its own, by which its attempt is found.
+            rendered[name] = [
+                envelope._replace(recipient_id=number)
+                for number, envelope in enumerate(envelopes, 1)
+            ]
         names = [*(str(n) for n in range(1, len(to) + 1)), *(w.probe.name for w in watches)]
         tokens = Tokens()
         sending = (

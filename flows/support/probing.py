@@ -40,7 +40,7 @@ async def begin_watching(names: Sequence[str]) -> list[Watch]:
 async def read_back(
     watches: Sequence[Watch],
     deliveries: Sequence[Delivery],
-    marks: Mapping[str, str],
+    marks: Mapping[tuple[str, str], str],
     database: Database,
     resolve: Resolve,
     wait_minutes: float,
@@ -50,7 +50,7 @@ async def read_back(
     Args:
         watches: The probe mailboxes; their copies are the last ones of each delivery, in order.
         deliveries: What was sent over each connection.
-        marks: What the copies' header says, by connection.
+        marks: What the copies' header says, by connection and probe.
         database: The state database, with the cache of mail servers.
         resolve: How to find out who hosts a mailbox.
         wait_minutes: How long copies are looked for.
@@ -60,7 +60,7 @@ async def read_back(
     awaited: dict[str, list[str]] = {}
     for (connection, probe), moment in accepted.items():
         if moment is not None:
-            awaited.setdefault(probe, []).append(marks[connection])
+            awaited.setdefault(probe, []).append(marks[connection, probe])
     found: dict[tuple[str, str], Delivered] = await find(
         watches, awaited, wait_seconds=60.0 * wait_minutes
     )
@@ -71,7 +71,7 @@ async def read_back(
             probe,
             providers[probe],
             moment,
-            found.get((probe, marks[connection])),
+            found.get((probe, marks[connection, probe])),
             troubles[probe],
         )
         for (connection, probe), moment in accepted.items()

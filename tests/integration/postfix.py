@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from deployments.server import free_port
 from tests.integration.daemons import running, wait_for
@@ -28,8 +29,8 @@ inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 mydestination =
 virtual_mailbox_domains = example.com
-virtual_mailbox_base = {folder}/mail
-virtual_mailbox_maps = static:all/
+virtual_mailbox_base = {mail}
+virtual_mailbox_maps = {maps}
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 virtual_minimum_uid = 1
@@ -62,6 +63,16 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
+class Maildirs(NamedTuple):
+    """Where another program keeps mail, and for whom."""
+
+    base: Path
+    by_address: Mapping[str, str]
+    """The Maildir of an address below `base`, with a slash at its end."""
+    user: str
+    """Who may write there."""
+
+
 class Postfix:
     """A running instance; all that it takes lands in one Maildir."""
 
@@ -87,21 +98,28 @@ def postfix(
     size_limit: int,
     withheld: Sequence[str],
     next_hop: int | None = None,
+    maildirs: Maildirs | None = None,
 ) -> Iterator[Postfix]:
     """Runs one; for each of `withheld`, EHLO keywords joined by commas, it has a port.
 
-    What is not for example.com goes on to the port `next_hop`.
+    What is not for example.com goes on to the port `next_hop`. What is for it lands in one Maildir,
+    or in `maildirs`.
     """
     ports = {one: free_port() for one in withheld}
     with tempfile.TemporaryDirectory(prefix="mailsluice-postfix-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # most of it gives up root
-        config = _configure(folder, certificates, size_limit, ports, next_hop)
+        config = _configure(folder, certificates, size_limit, ports, next_hop, maildirs)
         subprocess.run([POSTFIX, "-c", config, "check"], check=True, capture_output=True)
         with running([MASTER, "-c", config, "-d"]):
             for port in ports.values():
                 wait_for(b"220", port, folder / "log")
             yield Postfix(folder, ports)
+
+
+def _ids(user: str) -> tuple[int, int]:
+    entry = pwd.getpwnam(user)
+    return entry.pw_uid, entry.pw_gid
 
 
 def _configure(
@@ -110,13 +128,16 @@ def _configure(
     size_limit: int,
     ports: Mapping[str, int],
     next_hop: int | None,
+    maildirs: Maildirs | None,
 ) -> Path:
     config, data, mail = (folder / name for name in ("etc", "data", "mail"))
     for one in (config, data, mail, folder / "queue"):
         one.mkdir()
-    user = pwd.getpwnam("postfix")
-    for one in (data, mail):
-        os.chown(one, user.pw_uid, user.pw_gid)
+    user = pwd.getpwnam(maildirs.user if maildirs else "postfix")
+    addresses = maildirs.by_address.items() if maildirs else ()
+    (folder / "mailboxes").write_text("".join(f"/^{name}$/ {path}\n" for name, path in addresses))
+    os.chown(data, *_ids("postfix"))
+    os.chown(mail, user.pw_uid, user.pw_gid)
     certificate = folder / "server.pem"
     certificates.authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
         str(certificate)
@@ -125,6 +146,8 @@ def _configure(
     (config / "main.cf").write_text(
         _MAIN.format(
             folder=folder,
+            mail=maildirs.base if maildirs else mail,
+            maps=f"regexp:{folder}/mailboxes" if maildirs else "static:all/",
             uid=user.pw_uid,
             gid=user.pw_gid,
             size_limit=size_limit,

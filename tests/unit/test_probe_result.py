@@ -59,6 +59,7 @@ def delivered(
             delivered(Placement.SPAM, spf=Verdict("fail", "example.com", True)),
             ["does not list", "first correct"],
         ),
+        (delivered(Placement.SPAM, spf=None, dkim=None, dmarc=None), ["does not say what"]),
         (delivered(Placement.OTHER, folder="News"), ["folder 'News'"]),
     ],
 )
@@ -84,7 +85,7 @@ def test_the_page_shows_each_copy_and_hides_addresses() -> None:
         spf=Verdict("fail", "b.example.com", True),
     )
     copies = [
-        Probed("red", "gmail", "Gmail", 100.0, delivered()),
+        Probed("red", "gmail", "Gmail", 100.0, delivered(arc=OK)),
         Probed("red", "own", "", 100.0, hostile),
         Probed("green", "gmail", "Gmail", 100.0, None),
         Probed("green", "own", "", None, None),
@@ -97,11 +98,12 @@ def test_the_page_shows_each_copy_and_hides_addresses() -> None:
         " accepted at own; blue: not known at own"
     )
     page = "\n".join(result.section())
-    assert "| red | gmail | Gmail | inbox | 5 s | pass example.com | pass example.com |" in page
+    assert "| red | gmail (Gmail) | inbox | 5 s | pass example.com | pass example.com |" in page
     assert r"other (\<address\> \| \<b\>), score 5.1 | 5 min\* | fail b.example.com" in page
-    assert "| green | own | - | not accepted | - | - | - | - | - | - |" in page
+    assert "| green | own | not accepted | - | - | - | - | - |" in page
     assert "green to gmail: The server accepted the copy" in page
     assert "blue to own: The mailbox could not be read any more: the login was refused" in page
+    assert "ARC: red to gmail: pass." in page
     assert "me@" not in page
 
 

@@ -36,7 +36,8 @@ def next_steps(
             " ask the connection's provider to use TLS where it is offered."
         )
     if placement is Placement.SPAM:
-        yield _spam(provider, is_explained=bool(faults))
+        given = (delivered.verdicts.spf, delivered.verdicts.dkim, delivered.verdicts.dmarc)
+        yield _spam(provider, is_explained=bool(faults), is_checked=any(given))
     if placement is Placement.OTHER:
         yield (
             f"The copy is in the folder {delivered.folder[:60]!r}, where a filter of the mailbox"
@@ -44,9 +45,15 @@ def next_steps(
         )
 
 
-def _spam(provider: str, *, is_explained: bool) -> str:
+def _spam(provider: str, *, is_explained: bool, is_checked: bool) -> str:
     if is_explained:
         return "The copy is in the spam folder: first correct what is said of its authentication."
+    if not is_checked:
+        return (
+            "The copy is in the spam folder, and the mailbox's host does not say what it thinks of"
+            " SPF, DKIM and DMARC: check them with verify-connection, then look at the content and"
+            " at block lists of the connection's IP address."
+        )
     return (
         f"The copy is in the spam folder of {provider} although nothing is wrong with its"
         " authentication: the reputation of the IP address or the domain is low, or the content"

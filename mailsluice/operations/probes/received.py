@@ -33,6 +33,7 @@ _PRIVATE = tuple(
     )
 )
 """Networks that mail from outside does not come from (RFC 1918, 6598, 4193, and of the host)."""
+_INTERNAL = (".internal", ".local", ".localdomain", ".lan", ".intranet", ".home.arpa")
 _VERSION = re.compile(r"\b(TLS|SSL)[ _]?v?([0-9])(?:[._]([0-9]))?", re.IGNORECASE)
 _CIPHER = re.compile(r"\b(?:cipher[ =:]{1,2}|cipher suite )([A-Za-z0-9_-]{3,64})", re.IGNORECASE)
 _SECURE = re.compile(r"(?:UTF8|E)?(?:SMTP|LMTP)SA?", re.IGNORECASE)
@@ -72,14 +73,16 @@ class Hop:
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         return None
 
-    @property
-    def is_internal(self) -> bool:
-        """Whether the field hands the mail on within one system.
+    def took_from(self, earlier: Hop) -> bool:
+        """Whether the mail came from the host of an earlier field within one system.
 
-        That is so without a sender, with a local protocol, or from an address of a private network.
+        That is so without a sender, with a local protocol, or from an address of a private network
+        if the earlier host has the sender's name, or a name that only such a network knows.
         """
         if not self.source or _LOCAL_PROTOCOLS.match(self.protocol):
             return True
+        if not (earlier.by == self.source or _is_internal(earlier.by)):
+            return False
         addresses = [*_addresses(self.text.partition(" by ")[0])]
         return bool(addresses) and all(addresses)
 
@@ -110,7 +113,7 @@ def route_of(fields: Sequence[Field], host: str) -> Route | None:
     organisations = {*_organisations(hops[0].by), *_organisations(host)}
     arrival, end = hops[0], len(fields)
     for hop in hops[1:]:
-        if not (arrival.is_internal or _organisation(hop.by) in organisations):
+        if not (arrival.took_from(hop) or _organisation(hop.by) in organisations):
             end = hop.position
             break
         organisations |= _organisations(hop.by)
@@ -161,6 +164,10 @@ def _addresses(text: str) -> Iterator[bool]:
         with suppress(ValueError):
             address = ip_address(written)
             yield any(address in network for network in _PRIVATE)
+
+
+def _is_internal(host: str) -> bool:
+    return not _organisation(host) or host.endswith(_INTERNAL)
 
 
 def _organisations(host: str) -> frozenset[str]:

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from mailsluice.core.markdown import cell, section, table
 from mailsluice.core.masking import masked
 from mailsluice.operations.probes.advice import next_steps
-from mailsluice.operations.probes.authentication import Verdict
+from mailsluice.operations.probes.authentication import NONE, Verdict
 from mailsluice.operations.probes.delivered import Delivered, Placement
 
 _LONGEST = 60  # characters of a text from a mailbox
-_HEAD = [
-    *("connection", "probe", "hosted by", "arrived in", "after", "SPF", "DKIM", "DMARC", "ARC"),
-    "TLS",
-]
+_HEAD = ["connection", "probe", "arrived in", "after", "SPF", "DKIM", "DMARC", "TLS"]
 _NOTE = (
     "`after` is the time from the connection's 250 to the topmost Received field of the mail, or to"
     " IMAP's INTERNALDATE where marked with *: it compares the clocks of two machines. Verdicts are"
@@ -85,11 +82,20 @@ class ProbeResult:
         """The lines of the page's section."""
         rows = [_row(copy) for copy in self.copies]
         steps = [f"- {cell(masked(step))}" for step in self.next_steps()]
-        lines = [*table(_HEAD, rows, words=len(_HEAD)), _NOTE, ""]
+        lines = [*table(_HEAD, rows, words=len(_HEAD)), _NOTE, "", *self._arc()]
         return [
             *section("Probe mailboxes", lines),
             *section("Next steps for probe mailboxes", steps),
         ]
+
+    def _arc(self) -> list[str]:
+        """The lines about ARC, which only mail has that others forwarded."""
+        words = [
+            f"{copy.connection} to {copy.probe}: {arc.result}"
+            for copy in self.copies
+            if copy.delivered and (arc := copy.delivered.verdicts.arc) and arc.result != NONE
+        ]
+        return [f"ARC: {cell(masked(', '.join(words)))}.", ""] if words else []
 
     def next_steps(self) -> list[str]:
         """What to do about each failure, once for all copies that it concerns."""
@@ -121,9 +127,10 @@ def _row(copy: Probed) -> list[str]:
     if delivered and delivered.spam_score:
         where += f", score {delivered.spam_score}"
     verdicts = delivered.verdicts if delivered else None
-    given = (verdicts.spf, verdicts.dkim, verdicts.dmarc, verdicts.arc) if verdicts else [None] * 4
+    given = (verdicts.spf, verdicts.dkim, verdicts.dmarc) if verdicts else [None] * 3
+    probe = f"{copy.probe} ({copy.provider})" if copy.provider else copy.probe
     texts = [
-        *(copy.connection, copy.probe, copy.provider or "-", where, _delay(copy)),
+        *(copy.connection, probe, where, _delay(copy)),
         *map(_verdict, given),
         (delivered.tls if delivered else "") or "-",
     ]

@@ -55,11 +55,11 @@ def _longest(points: list[Point]) -> float:
 
 def _logarithmic(axes: Axes, longest: float) -> None:
     axes.set_yscale("log")
-    top = next((tick for tick in _TICKS if tick >= longest), [*_TICKS][-1])
+    top = next((tick for tick in _TICKS if tick >= max(longest, 2)), [*_TICKS][-1])
     ticks = [tick for tick in _TICKS if tick <= top]
     axes.set_yticks(ticks, [_TICKS[tick] for tick in ticks])
     axes.minorticks_off()
-    axes.set_ylim(0.8, max(1.25 * top, 12.5))
+    axes.set_ylim(0.8, 1.25 * max(top, longest))
 
 
 def _plain(axes: Axes) -> None:
