@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 from pydantic import Field
 
+import blocks.mailbox  # noqa: F401 - a form refers to a block, whose class Prefect has to know
 from blocks.form import MailboxBlock
 from blocks.loading import load_mailbox
 from flows.support.after_events import after_events

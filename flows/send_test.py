@@ -9,6 +9,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
+import blocks.mailbox  # noqa: F401 - a form refers to a block, whose class Prefect has to know
 from blocks.form import ProbeForm
 from flows.support.copies import send_copies
 from flows.support.document import CampaignParameter, for_its_day, named_in

@@ -106,3 +106,9 @@ def test_a_campaign_loads_what_few_of_its_runs_need_only_then() -> None:
     own = loaded()["flows.send_campaign"][1]
     assert "mailsluice.store.database" in own
     assert NOT_LOADED.isdisjoint(own)
+
+
+@pytest.mark.parametrize("module", ["flows.collect_bounces", "flows.send_test", "flows.seed_test"])
+def test_a_flow_whose_form_picks_a_mailbox_knows_its_block(module: str) -> None:
+    """Prefect loads the blocks that a form refers to before the flow begins."""
+    assert "blocks.mailbox" in loaded()[module][1]
