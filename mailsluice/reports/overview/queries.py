@@ -29,8 +29,8 @@ LATEST = 100
 """Campaigns that are listed, whatever their state."""
 MOST = 300
 """Campaigns that are listed in all: older ones only where they have not ended."""
-MOST_COUNTED = 5_000_000
-"""Recipients that one list counts, a few seconds of work; the next list counts the others."""
+MOST_COUNTED = 1_000_000
+"""Recipients that one list counts, seconds of work; the next list counts the others."""
 _STORED = (
     "changes", "counted_changes", "per_second", "expected_end", "later_changes",
     "counted_later_changes", "delivered", "bounced", "complained", "run_id", "reported_at",
