@@ -13,6 +13,8 @@ from uuid import UUID
 from prefect.blocks.core import Block
 from prefect.logging import get_logger
 from prefect.server import models, schemas
+from prefect.utilities.collections import dict_to_flatdict, flatdict_to_dict
+from prefect.utilities.names import obfuscate
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,6 +40,20 @@ def refuse_wrong(block_type: type[Block], data: Mapping[str, Any]) -> None:
         raise ValueError(words) from None
 
 
+def with_stored_secrets(data: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace the asterisks that the UI shows, and returns, for secrets by what is stored.
+
+    Prefect does the same when it stores the data, after the check.
+    """
+    before: dict[tuple[Any, ...], Any] = dict_to_flatdict(dict(stored))
+    given: dict[tuple[Any, ...], Any] = dict_to_flatdict(dict(data))
+    for path, value in given.items():
+        if path in before and value == obfuscate(before[path]):
+            given[path] = before[path]
+    kept: dict[str, Any] = flatdict_to_dict(given)
+    return kept
+
+
 def check_blocks() -> None:
     """Make this process's Prefect server refuse invalid blocks with status 400."""
     documents: Any = models.block_documents
@@ -60,7 +76,8 @@ def check_blocks() -> None:
         )
         if known and (checked := await _checked_type(session, known.block_type_id)):
             before = known.data if block_document.merge_existing_data else {}
-            refuse_wrong(checked, {**before, **(block_document.data or {})})
+            given = with_stored_secrets(block_document.data or {}, known.data)
+            refuse_wrong(checked, {**before, **given})
         is_there: bool = await change(
             session=session, block_document_id=block_document_id, block_document=block_document
         )

@@ -67,3 +67,17 @@ def test_valid_connections_are_saved(data: dict[str, Any]) -> None:
 def test_a_mailbox_is_checked_too() -> None:
     with pytest.raises(ValueError, match="this Mailbox is not saved: host: this is missing"):
         refuse_wrong(Mailbox, {})
+
+
+def test_a_change_keeps_the_secrets_that_the_ui_shows_as_asterisks() -> None:
+    from deployments.prefect_server.blocks import with_stored_secrets
+
+    stored = {"host": "a", "password": "", "dkim": {"selector": "s", "private_key": "the key"}}
+    dkim = {"selector": "other", "private_key": "********"}
+    given = {"host": "b", "password": "********", "dkim": dkim, "events_key": "********"}
+    assert with_stored_secrets(given, stored) == {
+        "host": "b",
+        "password": "",
+        "dkim": {"selector": "other", "private_key": "the key"},
+        "events_key": "********",  # nothing is stored for it
+    }

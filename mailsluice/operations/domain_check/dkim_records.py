@@ -39,7 +39,7 @@ async def dkim_finding(subject: Subject, names: Names) -> TopicFinding:
 
 
 async def _own(subject: Subject, names: Names) -> TopicFinding:
-    warnings, notes = [], []
+    warnings, notes, records = [], [], []
     if warning := alignment_warning(subject):
         warnings.append(warning)
     for selector, secret in subject.dkim.signatures:
@@ -51,11 +51,20 @@ async def _own(subject: Subject, names: Names) -> TopicFinding:
             continue
         if fault := record_fault(name, texts, secret.get_secret_value()):
             warnings.append(fault)
+            notes.append(f"{name}: see the warnings")
+            records.append(f"{name} TXT {key_record(secret.get_secret_value())}")
         else:
             notes.append(f"{name} has the key that signs")
         if short := weakness(name, secret.get_secret_value()):
             warnings.append(short)
-    return TopicFinding(Topic.DKIM, ", ".join(notes) or "see the warnings", tuple(warnings))
+    return TopicFinding(Topic.DKIM, ", ".join(notes), tuple(warnings), records=tuple(records))
+
+
+def key_record(private_key: str) -> str:
+    """Return the record to publish for a private key."""
+    from mailsluice.smtp.dkim.keys import read_key, record
+
+    return record(read_key(private_key))
 
 
 def record_fault(name: str, texts: list[str], private_key: str) -> str | None:
@@ -63,7 +72,7 @@ def record_fault(name: str, texts: list[str], private_key: str) -> str | None:
     from mailsluice.smtp.dkim.keys import public_key, read_key, record
 
     key = read_key(private_key)
-    publish = f"publish {name} TXT {record(key)}"
+    publish = "publish the record that verify-connection shows"
     records = [tags for text in texts if "p" in (tags := tags_of(text))]
     if not records:
         return f"receivers cannot verify the signature, since {name} has no DKIM record: {publish}"

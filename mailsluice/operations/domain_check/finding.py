@@ -32,6 +32,8 @@ class TopicFinding:
     """The faults, each with the remedy."""
     is_known: bool = True
     """Whether DNS answered."""
+    records: tuple[str, ...] = ()
+    """Long records to publish, of our own making."""
 
     @property
     def result(self) -> str:
@@ -62,10 +64,15 @@ class DomainCheck:
         """The results as log lines, without the warnings."""
         if not self.findings:
             return [f"sender's domain: {self.remark}"] if self.remark else []
-        return [
+        results = [
             f"{finding.topic} of {self.domain}: {finding.result}: {finding.note}"
             for finding in self.findings
         ]
+        return [*results, *(f"publish {record}" for record in self._records)]
+
+    @property
+    def _records(self) -> list[str]:
+        return [record for finding in self.findings for record in finding.records]
 
     def page_lines(self) -> list[str]:
         """The lines of the page's section."""
@@ -76,7 +83,10 @@ class DomainCheck:
             for finding in self.findings
         ]
         about = f"What DNS says about {cell(self.domain)}, as this machine sees it:"
-        return [about, "", *table(("topic", "result", "note"), rows, words=3)]
+        lines = [about, "", *table(("topic", "result", "note"), rows, words=3)]
+        if self._records:  # as code, since a key is too long for a line
+            lines += ["To publish:", "", "```", *self._records, "```"]
+        return lines
 
 
 def shared_warnings(checks: Sequence[DomainCheck]) -> Iterator[str]:

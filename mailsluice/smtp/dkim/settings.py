@@ -77,7 +77,7 @@ class Signature(NamedTuple):
 class Dkim(Document):
     """Keys with which the mail of a connection is signed. Left empty: the mail is not signed."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)  # the input holds private keys
+    model_config = ConfigDict(title="DKIM", hide_input_in_errors=True)  # it holds private keys
 
     domain: Annotated[_Text, AfterValidator(_domain)] | None = Field(
         None,
