@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
 from deployments.command.output import WAITING, AsJson, Flag, show
-from mailsluice.operations.message_log.addresses import AddressForm
 
 if TYPE_CHECKING:
     from mailsluice.operations.message_log.follower import Looked
@@ -33,7 +32,7 @@ def write(
     redis_stream: str = "",
     name: str = "",
     follow: Flag = False,
-    addresses: AddressForm = AddressForm.PLAIN,
+    addresses: Literal["plain", "hashed", "hashed-domain", "none"] = "plain",
     since: datetime | None = None,
     max_megabytes: int = 256,
     period_hours: int = 24,
@@ -60,6 +59,7 @@ def write(
         json: Print JSON instead of text.
     """
     from mailsluice.operations.message_log import Rotation, open_output, writing
+    from mailsluice.operations.message_log.addresses import AddressForm
     from mailsluice.store import Database
 
     rotation = Rotation(max_megabytes << 20, period_hours * 3_600, keep_files, compress)
@@ -71,7 +71,7 @@ def write(
             database,
             output,
             name=name or default_name,
-            addresses=addresses,
+            addresses=AddressForm(addresses),
             since=_moment(since),
         )
         with _stopped() as stopped:
