@@ -17,6 +17,7 @@ from prefect.context import FlowRunContext
 from prefect.utilities.collections import visit_collection
 from pydantic import ValidationError, WrapValidator
 
+import blocks.list_storage  # noqa: F401 - a form refers to a block, whose class Prefect has to know
 from blocks import CampaignForm
 from blocks.loading import load_access
 from flows.support.run_day import RunDay, day_at, day_of_run, field_of
