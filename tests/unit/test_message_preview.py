@@ -7,6 +7,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -59,6 +60,7 @@ def test_a_short_list_is_shown_whole(number: int) -> None:
         "?e=" + base64.b64encode(ANN.encode()).decode(),
         "?e=" + base64.b64encode(b"id=7&mail=" + ANN.encode() + b"&x=1").decode(),
         "write to <somebody@else.example>",
+        f"https://t.example/?to={quote(f'https://x.example/?e={quote(ANN)}')}",  # link in a link
     ],
 )
 def test_addresses_are_hidden_in_every_form(text: str) -> None:
@@ -129,6 +131,11 @@ def test_each_part_of_the_message_is_shown_without_addresses(tmp_path: Path) -> 
     assert len(last.variables[0].value) == LONGEST_VALUE + 1
     assert "@" not in str(as_data(preview))
     assert from_data(as_data(preview)).messages[0].html == first.html
+
+
+def test_a_header_field_that_no_program_can_read_is_shown_as_it_is(tmp_path: Path) -> None:
+    preview = previewed(tmp_path, headers=[{"name": "Resent-From", "value": "<"}])
+    assert Field("Resent-From", "<") in preview.messages[0].headers
 
 
 def test_inline_images_are_in_the_page(tmp_path: Path) -> None:

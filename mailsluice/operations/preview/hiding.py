@@ -31,4 +31,6 @@ def hidden_in_html(html: str, email: str) -> str:
 
 
 def _spellings(email: str) -> set[str]:
-    return {email, str(escape(email)), quote(email), quote(email, safe=""), quote_plus(email)}
+    in_link = quote(email, safe="")
+    twice = quote(in_link)  # in a link that another link has as its value
+    return {email, str(escape(email)), quote(email), in_link, quote_plus(email), twice}

@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from email.headerregistry import HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage, Message
 
 import numpy as np
@@ -40,6 +41,10 @@ NOWHERE = "https://unsubscribe.invalid/preview"
 LOOKED_AT = 1_000
 """Recipients, spread over the send order, among which the extreme ones are found."""
 _LINKS = ("unsubscribe_url", "one_click_url")
+_WORDS = policy.default.clone(
+    header_factory=HeaderRegistry(default_class=UnstructuredHeader, use_default_map=False)
+)
+"""Decodes header fields as text: the library fails at some addresses that are none, such as `<`."""
 
 
 def message_preview(
@@ -137,7 +142,7 @@ def _parsed(content: bytes) -> EmailMessage:
 def _headers(content: bytes, sample: Sample) -> list[Field]:
     """The header fields, decoded, in their order."""
     head = content.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-    fields = [*_parsed(head).items()][:MOST_FIELDS]
+    fields = [*message_from_bytes(head, policy=_WORDS).items()][:MOST_FIELDS]
     return [Field(name, hidden(cut(str(value)), sample.email)) for name, value in fields]
 
 
