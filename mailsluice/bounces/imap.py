@@ -15,6 +15,9 @@ from mailsluice.core.errors import MailboxError
 from mailsluice.smtp.connection import Security
 from mailsluice.smtp.replies import LINE_BYTES
 
+_LARGEST_LITERAL = 64 << 20
+"""Octets; what is asked for is smaller, but some servers answer with a whole mail."""
+
 
 class Folder(NamedTuple):
     """A folder as the server lists it."""
@@ -28,7 +31,7 @@ def connect(mailbox: MailboxAccount) -> BaseMailBox:
     """Connect, with TLS if the mailbox has it. Raises MailboxError for an unusable `ca_file`."""
     where = (mailbox.host, mailbox.port, mailbox.timeout_seconds)
     if mailbox.security is Security.NONE:
-        return MailBoxUnencrypted(*where)
+        return _bounded(MailBoxUnencrypted(*where))
     try:
         context = ssl.create_default_context(cafile=mailbox.ca_file)
     except OSError as error:
@@ -36,7 +39,20 @@ def connect(mailbox: MailboxAccount) -> BaseMailBox:
             f"ca_file {mailbox.ca_file!r} holds no readable certificate: {error.strerror}"
         ) from error
     kind = MailBox if mailbox.security is Security.TLS else MailBoxStartTls
-    return kind(*where, ssl_context=context)
+    return _bounded(kind(*where, ssl_context=context))
+
+
+def _bounded(box: BaseMailBox) -> BaseMailBox:
+    """Refuse literals that are larger than any answer: the library reads each into memory."""
+    read = box.client.read
+
+    def read_bounded(size: int) -> bytes:
+        if size > _LARGEST_LITERAL:
+            raise imaplib.IMAP4.abort(f"the server announces a literal of {size:,} octets")
+        return read(size)
+
+    box.client.read = read_bounded  # type: ignore[method-assign]
+    return box
 
 
 def log_in(box: BaseMailBox, mailbox: MailboxAccount) -> None:

@@ -231,3 +231,8 @@ def test_folders_in_messages_have_no_addresses() -> None:
     with pytest.raises(MailboxError, match=r"there is: INBOX, .*<address>") as raised:
         _look({}, spam_folder="Spam")
     assert "joe@" not in str(raised.value)
+
+
+def test_a_literal_without_end_is_not_read_into_memory() -> None:
+    with pytest.raises(MailboxError, match="a literal of 99,999,999,999 octets"):
+        _look({b"UID": b"* 1 FETCH (UID 5 BODY[HEADER]<0> {99999999999}\r\n"})
