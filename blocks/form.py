@@ -80,7 +80,7 @@ class RecipientSourceForm(RecipientSource):
     )
     storage: StorageBlock | None = Field(
         None,
-        description="With an address: the storage with the login, if one is needed, or its name.",
+        description="With a URL: the storage with the login, if one is needed, or its name.",
     )
 
 

@@ -109,7 +109,7 @@ def find_layout(
         listed = others if is_quoted else f"it has {len(columns)} others"
         raise AudienceError(
             f"{where} {problem} {email_column!r}; {listed}. "
-            "Name the column with the addresses in 'email_column'"
+            "Name the column with the addresses in 'email_column', or as 'email' in 'columns'"
         )
     email = matches[0]
     places = [_place(columns, heading, where, is_quoted=is_quoted) for heading in renamed]

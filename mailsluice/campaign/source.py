@@ -69,14 +69,14 @@ class RecipientSource(Document):
     )
     url: Annotated[str, Field(max_length=2_000), AfterValidator(_web_address)] | None = Field(
         None,
-        title="Address",
-        description="The address of a CSV (also .csv.gz) or Parquet file elsewhere: https://...,"
+        title="URL",
+        description="The URL of a CSV (also .csv.gz) or Parquet file elsewhere: https://...,"
         " s3://bucket/... or gs://bucket/...; or of a shared Google sheet.",
     )
     storage: str | None = Field(
         None,
         title="Storage",
-        description="With an address: the List Storage block with the login, if one is needed.",
+        description="With a URL: the List Storage block with the login, if one is needed.",
     )
     query: str | None = Field(
         None, title="Query", description="A SQL SELECT, instead of a file.", max_length=100_000
@@ -108,7 +108,7 @@ class RecipientSource(Document):
     def _one_source(self) -> Self:
         kinds = {
             "a file (path)": self.path,
-            "an address (url)": self.url,
+            "a URL (url)": self.url,
             "a query with its database": self.query or self.database,
         }
         given = [kind for kind, value in kinds.items() if value]
@@ -118,7 +118,7 @@ class RecipientSource(Document):
             missing = "database" if self.query else "query"
             raise ValueError(f"a query and its database belong together: add {missing}")
         if self.storage and not self.url:
-            raise ValueError("a storage is for an address: give the url of the list, too")
+            raise ValueError("a storage is for a URL: give the url of the list, too")
         return self
 
     @model_validator(mode="after")
@@ -212,7 +212,7 @@ def one_or_several(kind: type[RecipientSource]) -> BeforeValidator:
             )
         if unset := [number for number, source in enumerate(sources, 1) if not source.given]:
             raise ValueError(
-                f"no. {unset[0]} names nothing to read: give a file (path), an address (url), or a"
+                f"no. {unset[0]} names nothing to read: give a file (path), a URL (url), or a"
                 " query with its database, or remove it"
             )
         return sources if len(sources) > 1 else (sources or (kind(),))[0]

@@ -134,11 +134,11 @@ def test_round_robin_shares_are_equal() -> None:
         ({"routes": [{"connection": ""}]}, "at least 1 character"),
         (
             {"recipients": {"path": "a.csv", "url": "https://example.com/a.csv"}},
-            "give either a file (path) or an address (url), not both",
+            "give either a file (path) or a URL (url), not both",
         ),
         (
             {"recipients": {"path": "a.csv", "storage": "crm"}},
-            "a storage is for an address: give the url of the list, too",
+            "a storage is for a URL: give the url of the list, too",
         ),
         (
             {"recipients": {"path": "a", "columns": [{"column": "a", "name": n} for n in "bc"]}},
@@ -150,7 +150,7 @@ def test_round_robin_shares_are_equal() -> None:
         ),
         (
             {"recipients": {}},
-            "no recipients: give a file (path), an address (url), or a query with",
+            "no recipients: give a file (path), a URL (url), or a query with",
         ),
         (
             {"recipients": {"path": "a.csv", "query": "select 1", "database": "crm"}},

@@ -91,7 +91,7 @@ def import_suppressions(
     """
     if not source.given:
         raise AudienceError(
-            "there is no source of addresses: give a file, an address, or a query and its database"
+            "there is no source of addresses: give a file, a URL, or a query and its database"
         )
     suppressions, done = Suppressions(database), Imported()
     where = f"import {source.file_name or f'from {source.database}'}"
