@@ -36,11 +36,10 @@ async def test_one_page_lists_all_campaigns_and_links_their_runs(
     (first,) = [
         key for key, name in (await tagged("campaign:listed one")).items() if "Send" not in name
     ]
-    assert (
-        f"| [listed one](../../runs/flow-run/{first}) | completed | 10 | 10 | - | 0 | 0 |" in page
-    )
-    assert "[report](../../artifacts/key/campaign-listed-one) |" in page
-    assert "| waiting | 10 | 3 | - | 0 | 0 |" in page
+    assert f"| [listed one](../../runs/flow-run/{first}) | completed |" in page
+    assert "[report](../../artifacts/key/campaign-listed-one) | 10 | 10 | - | 0 | 0 |" in page
+    assert "| waiting | - |" in page
+    assert "[report](../../artifacts/key/campaign-listed-two) | 10 | 3 | - | 0 | 0 |" in page
     await cancel_campaign("listed two", return_state=True)
     final = await list_campaigns(return_state=True)
     assert final.message == "1 completed, 1 cancelled"

@@ -147,6 +147,23 @@ def test_inline_images_are_in_the_page(tmp_path: Path) -> None:
     assert f"&lt;img src=&#34;data:image/png;base64,{data}&#34; alt=&#34;Shop&#34;&gt;" in text
 
 
+def test_an_invitation_is_shown_with_its_values_and_without_addresses(tmp_path: Path) -> None:
+    calendar = tmp_path / "launch.ics"
+    calendar.write_text(
+        "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//Shop//EN\nMETHOD:REQUEST\nBEGIN:VEVENT\n"
+        "UID:1@example.com\nDTSTAMP:20261101T080000Z\nDTSTART:20261201T090000Z\n"
+        "ORGANIZER:mailto:news@example.com\n"
+        f'ATTENDEE;CN="{"x" * 40} {{{{ name }}}}";RSVP=TRUE:mailto:{{{{ email }}}}\n'
+        "SUMMARY:Launch\nEND:VEVENT\nEND:VCALENDAR\n"
+    )
+    preview = previewed(tmp_path, calendar=str(calendar))
+    shown = preview.messages[0].calendar
+    assert shown
+    assert "Ann Lee" in shown
+    assert "@" not in shown
+    assert "<h3>Invitation</h3>" in page(preview)
+
+
 def test_a_part_that_is_too_large_is_not_stored(tmp_path: Path) -> None:
     preview = previewed(tmp_path, html="<p>{{ name }}</p>" + "x" * 900_000, text="short")
     for message in preview.messages:

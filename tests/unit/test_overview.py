@@ -73,9 +73,9 @@ def test_the_page_links_the_run_and_the_report_of_each_campaign() -> None:
     listed = Overview([row(run_id=RUN, is_reported=True), row(name="autumn")], 3, NOON)
     page = listed.markdown(["campaign-spring-sale", "campaign-autumn"])
     assert (
-        f"| [spring-sale](../../runs/flow-run/{RUN}) | completed | 1,000,000 | 998,001 | 990,000 |"
-        " 1,234 | 56 | 812/s | 2026-11-30 12:00 |"
+        f"| [spring-sale](../../runs/flow-run/{RUN}) | completed | 2026-11-30 12:00 |"
         " [report](../../artifacts/key/campaign-spring-sale) |"
+        " 1,000,000 | 998,001 | 990,000 | 1,234 | 56 | 812/s |"
     ) in page
     assert "| autumn | completed |" in page
     assert page.count("](") == 2

@@ -43,6 +43,8 @@ class ShownMessage:
     elsewhere: Sequence[Elsewhere] = ()
     text: str | None = None
     html: str | None = None
+    calendar: str | None = None
+    """The invitation, unfolded."""
     attachments: Sequence[Field] = ()
     """The names and sizes of the attachments."""
     size_bytes: int = 0

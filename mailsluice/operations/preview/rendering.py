@@ -7,6 +7,7 @@ with a key that no campaign has.
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -120,6 +121,7 @@ def _shown(
     message = _parsed(content)
     text, notes = bounded("the text part", _body(message, "plain"))
     html, more = bounded("the HTML part", _body(message, "html"))
+    calendar, still_more = bounded("the invitation", _invitation(message))
     return ShownMessage(
         why,
         connection,
@@ -129,9 +131,10 @@ def _shown(
         elsewhere,
         None if text is None else hidden(text, sample.email),
         None if html is None else hidden_in_html(_with_images(html, message), sample.email),
+        None if calendar is None else hidden(calendar, sample.email),
         _attachments(message, sample),
         len(content),
-        [*notes, *more],
+        [*notes, *more, *still_more],
     )
 
 
@@ -181,6 +184,12 @@ def _with_images(html: str, message: EmailMessage) -> str:
 def _body(message: EmailMessage, subtype: str) -> str | None:
     part = message.get_body((subtype,))
     return None if part is None else str(part.get_content()).replace("\r\n", "\n")
+
+
+def _invitation(message: EmailMessage) -> str | None:
+    """The calendar with its lines unfolded (RFC 5545 section 3.1), so that addresses are whole."""
+    calendar = _body(message, "calendar")
+    return None if calendar is None else re.sub(r"\n[ \t]", "", calendar).strip()
 
 
 def _attachments(message: EmailMessage, sample: Sample) -> list[Field]:

@@ -139,11 +139,11 @@ class Overview:
         lines = ["# Campaigns", "", f"**{self.summary()}**, as of {_moment(self.as_of)} UTC", ""]
         if self.rows:
             rows = [
-                [*_linked(row), _report(row, key)]
+                _on_page(_linked(row), _report(row, key))
                 for row, key in zip(self.rows, report_keys, strict=True)
             ]
             head = [column.capitalize() for column in COLUMNS]
-            lines += table([*head, "Report"], rows, words=2)
+            lines += table(_on_page(head, "Report"), rows, words=4)
             lines.append(_LEGEND)
         return "\n".join(lines)
 
@@ -161,6 +161,12 @@ _UI = "../.."
 def _linked(row: CampaignRow) -> list[str]:
     name, *others = map(cell, row.cells())
     return [f"[{name}]({_UI}/runs/flow-run/{row.run_id})" if row.run_id else name, *others]
+
+
+def _on_page(cells: Sequence[str], report: str) -> list[str]:
+    """Put the end and the report early: the UI cuts off the last columns of a wide table."""
+    name, state, *numbers, end = cells
+    return [name, state, end, report, *numbers]
 
 
 def _report(row: CampaignRow, key: str) -> str:
