@@ -73,14 +73,14 @@ class RouteForm(Route):
 
 
 class RecipientSourceForm(RecipientSource):
-    """The source of addresses: a CSV or Parquet file, here or elsewhere, or a database query."""
+    """The source of addresses: a CSV or Parquet file, on the worker or at a URL, or a query."""
 
     database: DatabaseBlock | None = Field(
         None, description="The database that the query runs on, or its name."
     )
     storage: StorageBlock | None = Field(
         None,
-        description="With a URL: the storage with the login, if one is needed, or its name.",
+        description="With a URL: the storage with the login, if the list needs one, or its name.",
     )
 
 
@@ -94,7 +94,7 @@ SourcesForm = Annotated[
 
 
 class ProbeForm(Document):
-    """A mailbox of your own, which a test sends copies to and reads."""
+    """A mailbox of your own that a test sends copies to and reads."""
 
     mailbox: MailboxBlock = Field(description="The mailbox, or its name.")
 

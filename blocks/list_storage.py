@@ -21,7 +21,7 @@ from mailsluice.core.safe_url import is_safe_url
 
 def _folder(value: str) -> str:
     if urlsplit(value).query or urlsplit(value).fragment:
-        raise ValueError("the folder's address has no ? and no #: put what follows it into query")
+        raise ValueError("the folder's URL has no ? and no #: put what follows the ? into query")
     scheme, _, rest = value.partition("://")
     if scheme in OBJECT_STORES and rest and "/" not in rest.rstrip("/"):
         return f"{value.rstrip('/')}/"  # a whole bucket
@@ -54,13 +54,13 @@ class ListStorage(ServedLogo, Block):
 
     address: Annotated[Text, AfterValidator(_folder)] = Field(
         description="The folder, such as https://files.example.com/lists/, s3://bucket/lists/ or"
-        " gs://bucket/, or a single file. The login is used for lists in it alone.",
+        " gs://bucket/, or a single file. The login is used for lists in this folder only.",
     )
     username: Annotated[Text | None, OrNone] = Field(
         None,
         title="User name or access key",
-        description="For https: the user of a login by password. For s3: the access key's id; for"
-        " gs: the id of an HMAC key. Empty: the worker's own login.",
+        description="For https: the user name. For s3: the access key's id; for gs: the id of an"
+        " HMAC key. Empty: the worker's own login.",
     )
     password: Annotated[SecretStr | None, OrNone] = Field(
         None, title="Password or secret key", description="Stored encrypted."
@@ -70,15 +70,15 @@ class ListStorage(ServedLogo, Block):
     )
     query: Annotated[SecretStr | None, OrNone] = Field(
         None,
-        description="For https: what follows the ? in a presigned address. Stored encrypted.",
+        description="For https: what follows the ? in a presigned URL. Stored encrypted.",
     )
     endpoint: Annotated[Text | None, OrNone, AfterValidator(lambda v: v and _endpoint(v))] = Field(
         None,
-        description="For s3: the https address of another provider, such as"
+        description="For s3: the https URL of another provider, such as"
         " https://account.r2.cloudflarestorage.com. Empty: Amazon.",
     )
     region: Annotated[Text | None, OrNone] = Field(
-        None, description="For s3: the bucket's region; found out if empty."
+        None, description="For s3: the bucket's region. Empty: Amazon is asked for it."
     )
     ca_file: CaFile = None
     in_private_network: bool = Field(

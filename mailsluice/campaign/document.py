@@ -75,8 +75,8 @@ class Campaign(Document):
         " one stopped. {date} stands for the run's scheduled date, for a new campaign each week.",
     )
     recipients: Sources = Field(
-        description="The people who get the mail: a file, a URL, a query, or several"
-        " of them. Of the rows with the same e-mail address, the first one counts.",
+        description="The people who get the mail: a file, the URL of a list or a query, or"
+        " several of them. Of the rows with the same e-mail address, the first one counts.",
     )
     message: Message = Field(description="The mail that they get.")
     order_by: str | None = Field(
@@ -151,7 +151,7 @@ class Campaign(Document):
     exclude: Sources = Field(
         RecipientSource(),
         description="Addresses that do not get the mail, even if they are among the recipients: a"
-        " file, a URL, a query, or several of them.",
+        " file, the URL of a list or a query, or several of them.",
     )
     retry: Retry = Field(Retry(), description="What happens after 'try again later' (4xx).")
     uncertain: UncertainPolicy = Field(

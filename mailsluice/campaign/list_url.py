@@ -1,4 +1,4 @@
-"""The addresses of lists on the web and in object stores. Pure."""
+"""The URLs of lists on the web and in object stores. Pure."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ _SHEETS_HOST = "docs.google.com"
 
 
 def checked_url(url: str) -> str:
-    """Return the address of a list. Raises ValueError, which does not contain the address."""
+    """Return the URL of a list. Raises ValueError, whose message does not contain the URL."""
     parts = _split(url)
     if parts.scheme not in _SCHEMES:
         raise ValueError(
-            "a list's address begins with https://, s3:// or gs://: correct it, or give a file of"
+            "a list's URL begins with https://, s3:// or gs://: correct it, or give a file of"
             " the worker as path"
         )
     if "@" in parts.netloc:
         raise ValueError(
-            "the address contains a user name, and addresses are shown to everybody who sees the"
+            "the URL contains a user name, and URLs are shown to everybody who sees the"
             " run: leave it out, and name a List Storage block with the login as storage"
         )
     if not parts.hostname or (parts.scheme in OBJECT_STORES and not parts.path.strip("/")):
         raise ValueError(
-            "the address names no file: write https://host/file.csv, s3://bucket/file.csv or"
+            "the URL names no file: write https://host/file.csv, s3://bucket/file.csv or"
             " gs://bucket/file.csv"
         )
     if parts.scheme in OBJECT_STORES and (parts.query or parts.fragment):
-        raise ValueError("the address of an object has no ? and no #: write s3://bucket/file.csv")
+        raise ValueError("the URL of an object has no ? and no #: write s3://bucket/file.csv")
     if secrets := [name for name, _ in parse_qsl(parts.query, True) if _is_secret(name)]:
         raise ValueError(
-            f"the address contains a secret ({secrets[0][:40]}), and addresses are shown to"
+            f"the URL contains a secret ({secrets[0][:40]}), and URLs are shown to"
             " everybody who sees the run: keep what follows the ? in the query of a List Storage"
             " block, and name the block as storage"
         )
@@ -52,14 +52,14 @@ def checked_url(url: str) -> str:
 def _split(url: str) -> SplitResult:
     if not _VISIBLE.fullmatch(url):
         raise ValueError(
-            "the address contains a space or another character that addresses do not have: write it"
+            "the URL contains a space or another character that URLs do not have: write it"
             " as %20, as browsers copy it"
         )
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise ValueError("this is not an address: correct it") from None
+        raise ValueError("this is not a URL: correct it") from None
     return parts
 
 
@@ -69,23 +69,23 @@ def _is_secret(name: str) -> bool:
 
 
 def shown_url(url: str) -> str:
-    """Return an address for messages and pages, without what follows a ? or a #."""
+    """Return a URL for messages and pages, without what follows a ? or a #."""
     bare, *rest = re.split("[?#]", url, maxsplit=1)
     return f"{bare}?…" if rest else bare
 
 
 def file_name(url: str) -> str:
-    """Return the name of the file that an address ends with; empty if there is none."""
+    """Return the name of the file that a URL ends with; empty if there is none."""
     return unquote(urlsplit(url).path).rpartition("/")[2]
 
 
 def is_sheet(url: str) -> bool:
-    """Whether an address is that of a document at Google."""
+    """Whether a URL is that of a document at Google."""
     return urlsplit(url).hostname == _SHEETS_HOST
 
 
 def download_url(url: str) -> str:
-    """Return the address to download a list from: of a Google sheet, that of its export as CSV.
+    """Return the URL to download a list from; for a Google sheet, that of its CSV export.
 
     The tab of the sheet (`gid`) is kept.
     """
@@ -104,7 +104,7 @@ def download_url(url: str) -> str:
 
 
 def lies_below(url: str, address: str) -> bool:
-    """Whether an address is another one, or in its folder; so a login meant for that may be sent.
+    """Whether a URL equals `address` or is in that folder, so that its login may be sent.
 
     Host and scheme are compared without case. A path that goes up (`..`) lies below nothing.
     """

@@ -39,7 +39,7 @@ class ColumnName(Document):
     name: str = Field(
         min_length=1,
         max_length=1_000,
-        description="Its name in templates, such as first_name; email for the addresses.",
+        description="The name that templates use, such as first_name; email for the addresses.",
     )
 
 
@@ -58,7 +58,7 @@ Columns = Annotated[tuple[ColumnName, ...], Field(max_length=2_000), BeforeValid
 
 
 class RecipientSource(Document):
-    """The source of addresses: a CSV or Parquet file, here or elsewhere, or a database query."""
+    """The source of addresses: a CSV or Parquet file, on the worker or at a URL, or a query."""
 
     model_config = ConfigDict(title="One source")  # forms show it beside "Several sources"
 
@@ -70,13 +70,13 @@ class RecipientSource(Document):
     url: Annotated[str, Field(max_length=2_000), AfterValidator(_web_address)] | None = Field(
         None,
         title="URL",
-        description="The URL of a CSV (also .csv.gz) or Parquet file elsewhere: https://...,"
-        " s3://bucket/... or gs://bucket/...; or of a shared Google sheet.",
+        description="The URL of a CSV (also .csv.gz) or Parquet file: https://..., s3://bucket/..."
+        " or gs://bucket/...; or that of a shared Google sheet.",
     )
     storage: str | None = Field(
         None,
         title="Storage",
-        description="With a URL: the List Storage block with the login, if one is needed.",
+        description="With a URL: the List Storage block with the login, if the list needs one.",
     )
     query: str | None = Field(
         None, title="Query", description="A SQL SELECT, instead of a file.", max_length=100_000
@@ -93,8 +93,8 @@ class RecipientSource(Document):
     columns: Columns = Field(
         (),
         title="Column names",
-        description="Columns that templates know by other names than their headings, so that lists"
-        " with different headings fit together. All other columns keep theirs.",
+        description="Other names for columns, so that one message fits lists with different"
+        " headings. Columns that are not listed keep their headings.",
     )
     encoding: str = Field(
         "utf-8",
@@ -183,7 +183,7 @@ class RecipientSource(Document):
 
     @property
     def renamed(self) -> dict[str, str]:
-        """The names of columns in templates by their headings, but for that of the addresses."""
+        """The names of columns in templates, by heading, without the column of the addresses."""
         return {entry.column: entry.name for entry in self.columns if entry.name != "email"}
 
     @property

@@ -102,7 +102,7 @@ def test_the_format_is_told_by_the_content(
         (Answer(gzip.compress(CSV)[:12] + b"\0" * 40), "its compression is damaged"),
         (Answer(CSV, headers={"Content-Encoding": "br"}), "compresses the list although"),
         (Answer(b" \n<!DOCTYPE html><title>Log in</title>"), "a web page and not a list"),
-        (Answer(status=403), "answers 403: correct the address, or the login of the storage"),
+        (Answer(status=403), "answers 403: correct the URL, or the login of the storage"),
         (Answer(status=503), "answers 503: try again later"),
         (Answer(status=302, headers={"Location": "http://127.0.0.1/a"}), "not https"),
         (Answer(status=302, headers={"Location": "https://a:b@127.0.0.1/a"}), "not https"),
@@ -160,7 +160,7 @@ def test_the_login_goes_to_its_folder_alone(
     message = error_of(f"{server.url}/lists/may.csv", storage)
     assert "in a private network" in message  # what the storage allows is for its folder, too
     assert server.asked == [("/lists/may.csv", authorization), ("/elsewhere.csv", None)]
-    assert "for addresses in another folder" in error_of(f"{server.url}/elsewhere.csv", storage)
+    assert "for URLs in another folder" in error_of(f"{server.url}/elsewhere.csv", storage)
     assert "s3cret" not in repr(storage) + message
 
 
@@ -247,7 +247,7 @@ def test_a_sheet_that_is_not_shared_says_so(
         "files", "https://docs.google.com/", ca_file=files.ca_file, in_private_network=True
     )
     monkeypatch.setattr(web, "_refuse_private", lambda _: None)
-    assert "share the sheet with everybody who has the link" in error_of(sheet, storage)
+    assert "share the sheet with anyone who has the link" in error_of(sheet, storage)
 
 
 real = download_url
@@ -302,6 +302,6 @@ def test_google_is_asked_by_the_protocol_of_s3_with_an_hmac_key(bucket: Storage)
 def test_what_a_bucket_does_not_give_is_an_error(bucket: Storage) -> None:
     message = error_of("s3://crm/lists/june.csv", bucket)
     assert "the list s3://crm/lists/june.csv cannot be read: there is no such object" in message
-    assert "for addresses in another folder" in error_of("s3://other/june.csv", bucket)
+    assert "for URLs in another folder" in error_of("s3://other/june.csv", bucket)
     gone = Storage("crm", "s3://crm/", "key-id", "s3cret", endpoint="http://127.0.0.1:9")
     assert "s3cret" not in error_of("s3://crm/lists/june.csv", gone)

@@ -368,7 +368,7 @@ def test_the_form_of_a_mailbox_has_one_plain_input_a_field() -> None:
     [
         ({"address": "http://example.com/"}, "begins with https://"),
         ({"address": "https://a:s3cret@example.com/"}, "contains a user name"),
-        ({"address": "https://example.com/a.csv?list=7"}, "put what follows it into query"),
+        ({"address": "https://example.com/a.csv?list=7"}, "into query"),
         ({"username": "me"}, "add the password"),
         ({"password": "s3cret"}, "add the username"),
         ({"token": "s3cret", "username": "a", "password": "s3cret"}, "clear one of them"),

@@ -30,7 +30,7 @@ SHEET = "https://docs.google.com/spreadsheets/d/1AbC-dEf_GhIjKlMn"
         f"{SHEET}/edit?gid=7#gid=7",
     ],
 )
-def test_addresses_of_lists_are_accepted(url: str) -> None:
+def test_urls_of_lists_are_accepted(url: str) -> None:
     assert checked_url(url) == url
 
 
@@ -48,8 +48,8 @@ def test_addresses_of_lists_are_accepted(url: str) -> None:
         ("s3://bucket", "names no file"),
         ("s3://bucket/may.csv?versionId=1", "has no ?"),
         ("https://example.com/may june.csv", "write it as %20"),
-        ("https://[::1/may.csv", "is not an address"),
-        ("https://example.com:hunter2/may.csv", "is not an address"),
+        ("https://[::1/may.csv", "is not a URL"),
+        ("https://example.com:hunter2/may.csv", "is not a URL"),
         ("https://example.com/may.csv?X-Amz-Signature=hunter2", "contains a secret (X-Amz-Sig"),
         ("https://example.com/may.csv?sv=1&sig=hunter2", "contains a secret (sig)"),
         ("https://example.com/may.csv?access_token=hunter2", "(access_token)"),
@@ -57,8 +57,8 @@ def test_addresses_of_lists_are_accepted(url: str) -> None:
         ("https://example.com/may.csv?%74oken=hunter2", "(token)"),
     ],
 )
-def test_addresses_with_secrets_or_without_a_file_are_refused(url: str, advice: str) -> None:
-    with pytest.raises(ValueError, match="address") as caught:
+def test_urls_with_secrets_or_without_a_file_are_refused(url: str, advice: str) -> None:
+    with pytest.raises(ValueError, match="URL") as caught:
         checked_url(url)
     assert advice in str(caught.value)
     assert "hunter2" not in str(caught.value)

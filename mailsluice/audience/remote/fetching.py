@@ -1,4 +1,4 @@
-"""Fetch a list by its address: download it, unpack it, and tell its format.
+"""Fetch a list by its URL: download it, unpack it, and tell its format.
 
 The whole list is in a file without a name before its first row is read. So a download that fails
 leaves nothing behind, and a list that is cut short is an error, not a shorter list.
@@ -26,8 +26,8 @@ _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _PAGE = (b"<!doctype html", b"<html", b"<head")
 _SHARE = (
-    "share the sheet with everybody who has the link, or publish it to the web as CSV and give that"
-    " address"
+    "share the sheet with anyone who has the link, or publish it to the web as CSV and give that"
+    " URL"
 )
 
 
@@ -92,16 +92,16 @@ def _storage_of(source: RecipientSource, storages: Mapping[str, Storage]) -> Sto
     storage = storages[source.storage]
     if not storage.covers(source.url or ""):
         raise AudienceError(
-            f"the storage {storage.name!r} is for addresses in another folder, and its login is"
-            " sent nowhere else: correct the address, or leave the storage out"
+            f"the storage {storage.name!r} is for URLs in another folder, and its login is"
+            " sent nowhere else: correct the URL, or leave the storage out"
         )
     return storage
 
 
 def _log_in(storage: Storage | None) -> str:
     if storage is None:
-        return "correct the address, or name the List Storage block with its login as storage"
-    return f"correct the address, or the login of the storage {storage.name!r}"
+        return "correct the URL, or name the List Storage block with its login as storage"
+    return f"correct the URL, or the login of the storage {storage.name!r}"
 
 
 def _unpacked(stack: ExitStack, file: BinaryIO) -> BinaryIO:
@@ -126,7 +126,7 @@ def _refuse_page(source: RecipientSource, beginning: bytes) -> None:
     """Refuse a web page, with which servers answer when nobody is logged in."""
     if not beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGE):
         return
-    advice = "give the address of the file itself"
+    advice = "give the URL of the file itself"
     if source.storage is None:
         advice += "; if it asks for a login, name a storage"
     raise AudienceError(

@@ -29,7 +29,7 @@ _CODE = re.compile(
 def copy_object(url: str, storage: Storage | None, file: BinaryIO) -> None:
     """Write an object to a file.
 
-    Raises AudienceError, without the address, if the object cannot be had, or changes meanwhile.
+    Raises AudienceError, without the URL, if the object cannot be had, or changes meanwhile.
     """
     parts = urlsplit(url)
     path = f"{parts.netloc}/{unquote(parts.path).lstrip('/')}"
@@ -57,7 +57,7 @@ def _about(store: fs.FileSystem, path: str) -> fs.FileInfo:
 
     about = store.get_file_info(path)
     if about.type is not fs.FileType.File:
-        raise AudienceError("there is no such object in the bucket: correct the address")
+        raise AudienceError("there is no such object in the bucket: correct the URL")
     return about
 
 
@@ -89,6 +89,4 @@ def _trouble(error: OSError, storage: Storage | None) -> str:
     found = _CODE.search(str(error))
     code = next(filter(None, found.groups()), "") if found else type(error).__name__
     login = f"the storage {storage.name!r}" if storage else "a List Storage block, or the worker"
-    return (
-        f"the object store does not give it ({code}): check the address, and the login of {login}"
-    )
+    return f"the object store does not give it ({code}): check the URL, and the login of {login}"

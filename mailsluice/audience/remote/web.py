@@ -1,9 +1,9 @@
 """Download a list over https.
 
-Redirections are followed to https alone, and the login goes to the folder of its storage alone.
-Without a storage that says so, a server with a private address is not read: who may start a
-campaign names addresses, and the worker's network may hold what is not meant for them. The answer
-has to say where it ends, so that a broken download cannot pass for a short list.
+Redirects are followed to https only, and the login is sent only to the folder of its storage. A
+server with a private IP address is read only through a storage that allows that: everybody who may
+start a campaign can enter a URL, and the worker's network may hold what is not meant for them. The
+answer has to say where it ends, so that a broken download cannot pass for a short list.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _REFUSED = frozenset((401, 403, 404, 407, 410))
 
 
 class _WithoutQueries(logging.Filter):
-    """Cut the query off the addresses that httpx logs: it may be a secret."""
+    """Cut the query off the URLs that httpx logs: it may be a secret."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -45,11 +45,11 @@ logging.getLogger("httpx").addFilter(_WithoutQueries())
 
 
 def download(url: str, storage: Storage | None, file: BinaryIO) -> None:
-    """Write what is at an https address to a file.
+    """Write what is at an https URL to a file.
 
     Raises:
         PermissionError: The server refuses, or has nothing there; the message does not advise.
-        AudienceError: The list cannot be downloaded. The message does not contain the address.
+        AudienceError: The list cannot be downloaded. The message does not contain the URL.
     """
     context = _trusted(storage)
     address = download_url(url)
@@ -62,7 +62,7 @@ def download(url: str, storage: Storage | None, file: BinaryIO) -> None:
     except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
         raise AudienceError(_trouble(error)) from None
     raise AudienceError(
-        f"the server redirects more than {MOST_REDIRECTIONS} times: give the file's own address"
+        f"the server redirects more than {MOST_REDIRECTIONS} times: give the file's own URL"
     )
 
 
@@ -93,7 +93,7 @@ def _answer(
 
 
 def _proxy_for(address: str) -> str | None:
-    """Return the proxy that the environment names for an address; None: there is none.
+    """Return the proxy that the environment names for a URL; None if there is none.
 
     The client does not choose by itself: the answer of a server is checked unless a proxy gave it,
     also where NO_PROXY is set.
@@ -125,7 +125,7 @@ def _trusted(storage: Storage | None) -> ssl.SSLContext:
 
 
 def _next(address: str, location: str) -> str:
-    """Return the address that a redirection leads to."""
+    """Return the URL that a redirection leads to."""
     target = urljoin(address, location)
     try:
         parts = urlsplit(target)
@@ -134,7 +134,7 @@ def _next(address: str, location: str) -> str:
         is_safe = False
     if not is_safe:
         raise AudienceError(
-            "the server redirects to an address that is not https: give the file's own address"
+            "the server redirects to a URL that is not https: give the file's own URL"
         )
     return target
 
@@ -183,7 +183,7 @@ def _trouble(error: Exception) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return (
             "the certificate of its server cannot be verified: give the CA file in the List"
-            " Storage block, or correct the address"
+            " Storage block, or correct the URL"
         )
     name = type(error).__name__
-    return f"its server cannot be reached ({name}): check the address, and the worker's network"
+    return f"its server cannot be reached ({name}): check the URL, and the worker's network"
