@@ -15,8 +15,8 @@ from tasks.campaigns import publish_campaigns
 async def list_campaigns() -> State[Any]:
     """Bring the page of all campaigns up to date: the artifact `campaigns`.
 
-    Every run that sends or changes a campaign does so, too. Events that providers push are counted
-    by the next such run, or by this one: run it on a schedule, if you want them sooner. Returns the
+    Every run that sends or changes a campaign updates the page, too. Run this one for the newest
+    numbers at any time; on a schedule, it also notices runs that died. Returns the
     `Overview`.
     """
     async with state_database() as database:

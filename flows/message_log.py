@@ -35,21 +35,21 @@ async def message_log(
 ) -> State[Any]:
     """Write one JSON line for each outcome of a message and each event since the last run.
 
-    The first run begins the log: what happened before is not in it. Run it on a schedule, every few
-    minutes. `mailsluice message-log write --follow` writes the same as it happens. Returns
-    `Looked`.
+    The log begins with the first run, and has nothing from before. Run this on a schedule, every
+    few minutes. `mailsluice message-log write --follow` writes the same lines as they happen.
+    Returns `Looked`.
 
     Args:
-        file: The file on the worker's machine (NDJSON). Old files beside it have a time in their
-            names.
+        file: The file on the worker's machine (NDJSON). Rotated files have a time in their names.
         redis_stream: Instead of a file, the key of a stream in Redis.
         redis_secret: The name of a Secret block with the address of the Redis server, as
             rediss://user:password@host:6379/0.
-        name: The log's name, which remembers its place; otherwise that of the file or the stream.
+        name: The log's name, by which it continues where it ended. Left empty: the file or the
+            stream.
         addresses: How addresses are shown: plain, hashed (the domain stays), hashed-domain, none.
         max_megabytes: A larger file is rotated; a file is rotated every day in any case.
-        keep_files: Old files that are kept; 0 for all of them.
-        compress: Compress old files with gzip.
+        keep_files: How many rotated files are kept; 0 for all of them.
+        compress: Compress rotated files with gzip.
         max_entries: About how many entries a stream keeps; 0 for all of them.
     """
     rotation = Rotation(max_megabytes * _MEGABYTE, keep=keep_files, compress=compress)

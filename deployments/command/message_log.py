@@ -41,16 +41,16 @@ def write(
     max_entries: int = 0,
     json: AsJson = False,
 ) -> int:
-    """Write what is new since the last call, and end; with --follow, go on until Ctrl-C.
+    """Write the lines since the last call, and end; with --follow, go on until Ctrl-C.
 
     Args:
-        file: The file (NDJSON). Old files beside it have a time in their names.
+        file: The file (NDJSON). Rotated files have a time in their names.
         redis_stream: Instead of a file, the key of a stream in Redis. MAILSLUICE_MESSAGE_LOG_REDIS
             has the server's address, as rediss://user:password@host:6379/0.
-        name: The log's name, which remembers its place; otherwise that of the file or the stream.
-        follow: Write what becomes known, every two seconds.
+        name: The log's name, by which it continues where it ended. Default: the file or the stream.
+        follow: Write new lines every two seconds.
         addresses: How addresses are shown: plain, hashed (the domain stays), hashed-domain, none.
-        since: Where a new log begins, UTC if no offset is given; otherwise it begins now.
+        since: When a new log begins, UTC if no offset is given. Default: now.
         max_megabytes: A larger file is rotated.
         period_hours: A file has lines of one period of so many hours, in UTC.
         keep_files: Old files that are kept; 0: all.

@@ -1,4 +1,4 @@
-"""Read recipients from their source: a CSV or Parquet file, here or elsewhere, or a SQL query."""
+"""Read recipients from their source: a CSV or Parquet file, here or at a URL, or a SQL query."""
 
 from __future__ import annotations
 

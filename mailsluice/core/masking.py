@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from urllib.parse import quote
 
 ADDRESS_MARK, SECRET_MARK = "<address>", "<secret>"
-"""What stands for a hidden address, and for a hidden secret."""
+"""The replacements of a hidden address, and of a hidden secret."""
 _PART = r"""[^\s<>()\[\]{},;:"'|@]"""  # all but the characters that end an address in a reply
 _ADDRESS = re.compile(
     rf"""

@@ -48,7 +48,7 @@ class Calendar:
         self._template = Template("calendar", text, known)
         self.uses = self._template.uses
         self.is_fixed = "{{" not in text and "{%" not in text and "{#" not in text
-        """Whether it is the same for all recipients."""
+        """Whether the calendar is the same for all recipients."""
         self.file = (
             Attachment(content_name(path), "application", "ics", data) if self.is_fixed else None
         )

@@ -147,7 +147,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a file says; nothing where it is missing or damaged."""
+    """Return the content of a file; empty if the file is missing or damaged."""
     try:
         content = orjson.loads(path.read_bytes())
     except FileNotFoundError:
@@ -166,7 +166,7 @@ def _numbers_in(content: dict[str, Any]) -> Numbers:
 
 
 def _is_alive(path: Path) -> bool:
-    """Whether the process lives that has this file: it holds the lock."""
+    """Whether the process that writes this file is alive, and so holds the lock."""
     try:
         with path.with_suffix(_ALIVE).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

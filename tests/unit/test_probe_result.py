@@ -57,7 +57,7 @@ def delivered(
         (delivered(Placement.SPAM, folder="Junk"), ["spam folder of Gmail although"]),
         (
             delivered(Placement.SPAM, spf=Verdict("fail", "example.com", True)),
-            ["does not list", "first correct"],
+            ["does not list", "first fix"],
         ),
         (delivered(Placement.SPAM, spf=None, dkim=None, dmarc=None), ["does not say what"]),
         (delivered(Placement.OTHER, folder="News"), ["folder 'News'"]),

@@ -1,4 +1,4 @@
-"""How large a list may be, and how long its download may take."""
+"""Limits of a list: its size, and the time that its download may take."""
 
 from __future__ import annotations
 

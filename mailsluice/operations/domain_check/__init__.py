@@ -1,4 +1,4 @@
-"""Check what DNS says about a sender's domain: SPF, DKIM, DMARC, and the names of servers."""
+"""Check the DNS records of a sender's domain: SPF, DKIM, DMARC, and the names of servers."""
 
 from mailsluice.operations.domain_check.finding import DomainCheck, Topic, TopicFinding
 from mailsluice.operations.domain_check.subject import Subject

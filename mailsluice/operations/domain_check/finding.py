@@ -29,7 +29,7 @@ class TopicFinding:
     topic: Topic
     note: str
     warnings: tuple[str, ...] = ()
-    """The faults, each with the remedy."""
+    """The problems, each with its solution."""
     is_known: bool = True
     """Whether DNS answered."""
     records: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class TopicFinding:
 
 @dataclass(frozen=True, slots=True)
 class DomainCheck:
-    """What DNS says about the sender's domain of one connection."""
+    """The DNS records of one connection's sender domain, as checked."""
 
     connection: str
     domain: str
@@ -54,7 +54,7 @@ class DomainCheck:
     """Why nothing was checked; empty if something was."""
 
     is_unknown: bool = False
-    """Whether DNS was asked in vain."""
+    """Whether no name server answered."""
 
     @property
     def warnings(self) -> list[str]:

@@ -25,7 +25,7 @@ class Names:
         self._asked: dict[tuple[str, str], asyncio.Task[list[Rdata]]] = {}
 
     async def are_believable(self) -> bool:
-        """Whether the name servers know the world: a closed network may deny every name."""
+        """Whether the name servers know public names: those of a closed network may deny all."""
         try:
             texts = await self.texts(_CONTROL)
         except Unknown:

@@ -10,17 +10,17 @@ from importlib import resources
 
 @dataclass(frozen=True, slots=True)
 class SendingProvider:
-    """What a provider's customers publish in DNS."""
+    """A provider of SMTP connections, and the DNS records of its customers."""
 
     title: str
     hosts: tuple[str, ...]
-    """Domains of its SMTP servers."""
+    """Domains of the provider's SMTP servers."""
     includes: tuple[str, ...]
-    """Domains that SPF records include for it; the first one is the one to publish."""
+    """Domains that SPF records include for the provider; publish the first one."""
     replaces_return_path: bool = False
-    """Whether it sends with a return path of its own, unless the customer sets a domain up."""
+    """Whether the provider uses a return path of its own, unless the customer sets up a domain."""
     selectors: tuple[str, ...] = ()
-    """The DKIM selectors of all its customers; empty: they differ."""
+    """The DKIM selectors that all customers share; empty if they differ."""
 
 
 def provider_of_host(host: str) -> SendingProvider | None:

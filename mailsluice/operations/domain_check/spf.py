@@ -24,7 +24,7 @@ _PREFIX = re.compile(r"(?:/\d{1,3}){1,2}$|//\d{1,3}$")
 
 @dataclass
 class SpfReading:
-    """What an SPF record says, with all that it includes."""
+    """The content of an SPF record, with all records that it includes."""
 
     records: list[str]
     look_ups: int = 0

@@ -1,4 +1,4 @@
-"""What is checked: the domains of a connection's mail, and the server that it goes to. Pure."""
+"""The subject of a domain check: the domains of a connection's mail, and its server. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Subject:
 
     @property
     def is_own_server(self) -> bool:
-        """Whether the server is taken for the one that delivers to the world, one's own."""
+        """Whether the server is the operator's own, and delivers to the recipients' servers."""
         if self.provider is not None:
             return False
         return self.dkim.is_used or (
@@ -56,7 +56,7 @@ def is_address(host: str) -> bool:
 
 
 def alignment_warning(subject: Subject) -> str | None:
-    """Warn where our signature cannot count for DMARC, which needs no DNS to see."""
+    """Warn where our signature cannot count for DMARC; this needs no DNS look-up."""
     domain = subject.dkim.domain
     if domain is None or is_aligned(domain, subject.sender_domain):
         return None

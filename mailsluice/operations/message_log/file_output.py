@@ -194,7 +194,7 @@ def _locked(path: Path) -> int:
 
 
 def _is_stamped(text: str, ends: tuple[str, str]) -> bool:
-    """Whether a file's name goes on with a moment, as that of an old file does."""
+    """Whether a file's name continues with a timestamp, as that of a rotated file does."""
     end = next((end for end in reversed(ends) if text.endswith(end)), None)
     return end is not None and text[:8].isdigit() and text[8:9] == "T"
 

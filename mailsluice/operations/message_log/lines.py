@@ -17,7 +17,7 @@ class Line(NamedTuple):
 
 
 class Output(Protocol):
-    """Where lines go."""
+    """An output of a message log: a file or a stream."""
 
     def write(self, lines: Sequence[Line]) -> None:
         """Write lines; they are safe when this returns.
@@ -26,4 +26,4 @@ class Output(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of the output."""
+        """Release the output."""

@@ -13,12 +13,12 @@ from mailsluice.store.resolutions import OPERATOR_PHASE
 
 
 class RecordType(StrEnum):
-    """What a record is about; the first six are named, and mean, as in KumoMTA's log."""
+    """The type of a record; the first six are named, and mean, as in KumoMTA's log."""
 
     DELIVERY = "Delivery"
     """A server has accepted the message."""
     TRANSIENT_FAILURE = "TransientFailure"
-    """An attempt was not accepted, and there is another one."""
+    """An attempt failed, and another one follows."""
     BOUNCE = "Bounce"
     """The message was refused for good."""
     EXPIRATION = "Expiration"
@@ -30,7 +30,7 @@ class RecordType(StrEnum):
     FEEDBACK = "Feedback"
     """The recipient has reported the message as spam."""
     UNCERTAIN = "Uncertain"
-    """The link broke between the final dot and the reply."""
+    """The SMTP connection broke between the final dot and the reply."""
     RESEND = "Resend"
     """An operator has an uncertain message sent again."""
     SUPPRESSION = "Suppression"

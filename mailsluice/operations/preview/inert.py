@@ -1,9 +1,9 @@
-"""HTML of a message whose links lead nowhere: it can be looked at, and nothing else. Pure.
+"""Make the HTML of a message inert: it can be looked at, and its links lead nowhere. Pure.
 
 A frame without permissions still lets a reader open a link in another tab. So the message is
-written anew, with the elements and attributes that make up how a mail looks. Other elements are
-left out, but their contents stay, except for those of scripts and the like. A link has its address
-as its title, which browsers show.
+rebuilt from the elements and attributes that make up how a mail looks. Other elements are left
+out, but their contents stay, except for those of scripts and the like. A link has its URL as its
+title, which browsers show.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KEPT = frozenset(_ELEMENTS.split())
 _WITHOUT_CONTENTS = frozenset(_WITH_OTHER_CONTENTS.split())
 _ATTRIBUTES = frozenset(_LOOKS.split())
 STYLE = "a[title]{color:#06c;text-decoration:underline;cursor:not-allowed}"
-"""How links look where the message does not say it: they have no address of their own."""
+"""The default style of links, which browsers give only to links with a URL."""
 
 
 def inert(html: str) -> str:

@@ -2,7 +2,7 @@
 
 The message is in a frame without any permission (`sandbox`): no scripts, no forms, no window of its
 own, no access to the page. The page's policy, which the frame inherits, forbids all that a message
-could load. And the message is written anew, so that its links lead nowhere: see `inert`.
+could load. And the message is rebuilt, so that its links lead nowhere: see `inert`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reading HTML as texts and tags, in linear time. Pure.
 
 The tokenizer of the HTML standard (section 13.2.5), without its rarest cases: what is read is
-written anew (`inert`), so a difference to a browser changes how a message looks, not what it may
+rebuilt (`inert`), so a difference to a browser changes how a message looks, not what it may
 do. `html.parser` takes quadratic time for tags that do not end, and `nh3` for nested ones.
 """
 
@@ -17,7 +17,7 @@ _GAP = re.compile(r"[\s/]*+")
 _ATTRIBUTE = re.compile(r"(?P<name>=?[^\s/>=]*+)(?:\s*+=\s*+(?P<value>\"|'|[^\s>]*+))?")
 _WITH_TEXT = "script style textarea title xmp iframe noembed noframes"
 _RAW = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in _WITH_TEXT.split()}
-"""What ends elements whose contents are text, whatever it looks like."""
+"""The end tags of elements whose contents are text, even if they look like tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class Tag:
     """A start tag, or an end tag."""
 
     name: str
-    """In small letters."""
+    """The name in lower case."""
     is_end: bool = False
     attributes: dict[str, str] = field(default_factory=dict)
-    """Values by name, in small letters; of equal names, the first."""
+    """Values by lower-case name; of equal names, the first."""
     contents: str = ""
-    """Of a start tag: the text of an element that has no tags in it, such as a style sheet."""
+    """The text of an element without tags in it, such as a style sheet; for start tags only."""
 
 
 def read(html: str) -> Iterator[str | Tag]:

@@ -47,7 +47,9 @@ def next_steps(
 
 def _spam(provider: str, *, is_explained: bool, is_checked: bool) -> str:
     if is_explained:
-        return "The copy is in the spam folder: first correct what is said of its authentication."
+        return (
+            "The copy is in the spam folder: first fix SPF, DKIM or DMARC as the other steps say."
+        )
     if not is_checked:
         return (
             "The copy is in the spam folder, and the mailbox's host does not say what it thinks of"
@@ -116,8 +118,8 @@ def _dkim(verdicts: Verdicts) -> Iterator[str]:
         yield f"DKIM could not be checked for a moment: {_name_server(verdict.domain or sender)}"
     else:
         yield (
-            f"DKIM fails ({verdict.result}) for {verdict.domain or sender}: its key is missing or"
-            " another one in the DNS, or a server changes the mail after it is signed: compare the"
+            f"DKIM fails ({verdict.result}) for {verdict.domain or sender}: the key in DNS is"
+            " missing or another one, or a server changes the mail after it is signed: compare the"
             " published key with that of the provider."
         )
 

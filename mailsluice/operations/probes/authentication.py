@@ -38,7 +38,7 @@ _DOMAINS = {
     "dmarc": (("header", "from"),),
     "arc": (("header", "d"),),
 }
-"""Where the result of a method names its domain (RFC 8601 section 2.7)."""
+"""The properties in which a method's result names its domain (RFC 8601 section 2.7)."""
 PASS, NONE = "pass", "none"
 
 
@@ -49,7 +49,7 @@ class Verdict:
     result: str
     """As in RFC 8601 section 2.7: pass, fail, softfail, none, temperror ..."""
     domain: str = ""
-    """What was checked; empty where the field does not say."""
+    """The domain that was checked; empty if the field does not name it."""
     is_aligned: bool = False
     """Whether the domain is of the organisation in the mail's From (RFC 7489 section 3.1)."""
 
@@ -61,7 +61,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What the receiving side says of a mail; None where it does not speak of a method."""
+    """The verdicts of the receiving side; None for a method without one."""
 
     spf: Verdict | None = None
     dkim: Verdict | None = None

@@ -1,4 +1,4 @@
-"""What a copy's header says once the copy is in a mailbox. Pure."""
+"""Reading the header of a copy in a probe mailbox. Pure."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SCORE = re.compile(r"(?:^|score=|\[|default: \w+ \[)\s*(-?\d{1,4}(?:\.\d{1,4})?
 
 
 class Placement(StrEnum):
-    """Where a copy ended."""
+    """The kind of folder in which a copy arrived."""
 
     INBOX = "inbox"
     SPAM = "spam"
     OTHER = "other"
     """In another folder, for example by a filter of the mailbox."""
     MISSING = "missing"
-    """In none, when the wait ended."""
+    """In no folder, when the wait ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class Delivered:
     at: float
     """When the mailbox got it, in seconds since the epoch, by the clock of the mailbox's host."""
     is_by_received: bool
-    """Whether the topmost Received field says so, which is exact to a second; else INTERNALDATE."""
+    """Whether `at` is from the topmost Received field, exact to a second; else INTERNALDATE."""
     verdicts: Verdicts
     tls: str
-    """Of the link on which the receiving side took the mail from outside; empty if unknown."""
+    """TLS of the hop on which the receiving side took the mail from outside; empty if unknown."""
     spam_score: str
-    """As a filter of the receiving side wrote it; mostly empty."""
+    """The score that a filter of the receiving side wrote; mostly empty."""
 
 
 def read_copy(

@@ -58,7 +58,7 @@ class Hop:
     by: str
     """The host that wrote the field, as it calls itself; may be empty."""
     source: str
-    """What the host calls the sender; empty where the mail came from within."""
+    """The sender's host, as the writer names it; empty if the mail came from the same system."""
     protocol: str
     """The word after `with`, such as ESMTPS (RFC 3848)."""
     text: str
@@ -89,7 +89,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What the receiving side says about a mail's way."""
+    """The way of a mail, from the Received fields of the receiving side."""
 
     delivered: Hop
     """The topmost field."""

@@ -30,7 +30,7 @@ class Probed:
     probe: str
     """The name of the mailbox's block."""
     provider: str
-    """Who hosts the mailbox, as reports call it; empty if unknown."""
+    """The mailbox provider, as reports call it; empty if unknown."""
     accepted_at: float | None
     """When the connection's server accepted the copy, in seconds since the epoch; None if it did
     not."""
@@ -56,7 +56,7 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What all probe mailboxes got."""
+    """The copies of a test in all probe mailboxes."""
 
     copies: Sequence[Probed]
     waited_minutes: float
@@ -98,7 +98,7 @@ class ProbeResult:
         return [f"ARC: {cell(masked(', '.join(words)))}.", ""] if words else []
 
     def next_steps(self) -> list[str]:
-        """What to do about each failure, once for all copies that it concerns."""
+        """The next step for each failure, once for all copies that have it."""
         concerned: dict[str, list[str]] = {}
         for copy in self.copies:
             for step in _steps(copy, self.waited_minutes):

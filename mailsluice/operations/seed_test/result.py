@@ -42,7 +42,7 @@ class SeedTestResult:
 
     @property
     def falls(self) -> list[Fall]:
-        """Those that were not below in the test before."""
+        """The connections below the least share that were not below it in the test before."""
         return falls(self.trends, self._tested, self.least_percent)
 
     def summary(self) -> str:

@@ -69,7 +69,7 @@ class ConnectionCheck:
     host_remarks: Sequence[str] = ()
     """How the connection shares the sessions of its host with others."""
     domain: DomainCheck | None = None
-    """What DNS says about the sender's domain."""
+    """The DNS records of the sender's domain, as checked."""
 
     @property
     def works(self) -> bool:

@@ -73,7 +73,7 @@ class CampaignRow:
     run_id: str | None = None
     """The id of the last flow run that sent the campaign."""
     is_reported: bool = False
-    """Whether its report has been published."""
+    """Whether the campaign's report has been published."""
 
     def cells(self) -> list[str]:
         """The texts of `COLUMNS`."""

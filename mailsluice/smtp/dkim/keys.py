@@ -88,7 +88,7 @@ def algorithm(key: PrivateKey) -> str:
 
 
 def is_quick(key: PrivateKey) -> bool:
-    """Whether signing takes some 40 microseconds rather than 350 or more."""
+    """Whether a key signs in about 40 microseconds (Ed25519) rather than 350 or more (RSA)."""
     return isinstance(key, Ed25519PrivateKey)
 
 

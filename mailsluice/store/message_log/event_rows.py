@@ -15,7 +15,7 @@ from mailsluice.store.schema import bounces, deliveries, events
 
 CHUNK_ROWS = 5_000
 _READ_AGAIN_SECONDS = 86_400.0
-"""How far back events are read again when the database's clock was set back."""
+"""The time for which events are read again when the database's clock was set back."""
 
 
 @dataclass(frozen=True, slots=True)
