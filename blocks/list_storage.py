@@ -53,6 +53,7 @@ class ListStorage(ServedLogo, Block):
     model_config = CONFIG
 
     address: Annotated[Text, AfterValidator(_folder)] = Field(
+        title="URL",
         description="The folder, such as https://files.example.com/lists/, s3://bucket/lists/ or"
         " gs://bucket/, or a single file. The login is used for lists in this folder only.",
     )
@@ -84,7 +85,8 @@ class ListStorage(ServedLogo, Block):
     in_private_network: bool = Field(
         False,
         title="In a private network",
-        description="For https: whether the server may have a private address, such as 10.0.0.7.",
+        description="For https: whether the server may have a private IP address, such as"
+        " 10.0.0.7.",
     )
 
     @classmethod

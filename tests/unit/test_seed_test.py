@@ -127,6 +127,7 @@ def test_the_picture_shows_each_connection() -> None:
     picture = trend_picture(trends(known), 80)
     assert "red: 33 % in the inbox at last, after 4 s, 2 tests" in picture
     assert "green: 0 % in the inbox at last, 2 tests" in picture
+    assert "0 % in the inbox at last, 1 test]" in trend_picture(trends(seeds("red", "m")), 80)
     data = re.search(r"base64,([^)]+)\)", picture)
     assert data
     assert base64.b64decode(data[1]).startswith(b"\x89PNG")

@@ -12,6 +12,7 @@ from mailsluice.audience.sample import Sample
 from mailsluice.campaign import SenderIdentity
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.outcome import Attempt, Phase
+from mailsluice.operations.probes.result import Probed, ProbeResult
 from mailsluice.operations.send_test import Delivery, SendTestResult, checked_addresses, copies
 from mailsluice.operations.verify_connection.diagnosis import Diagnosis
 from tests.unit.test_assignment import campaign
@@ -111,6 +112,16 @@ def test_each_outcome_has_a_next_step(
     ((found, _, advice),) = Delivery("a", [attempt, attempt]).rows()
     assert found == result
     assert advice == (step.next_step if isinstance(step, Diagnosis) else step)
+
+
+def test_nobody_has_to_read_a_probe_mailbox() -> None:
+    copies = [Probed("a", name, "", 100.0, None) for name in ("gmail", "yahoo")]
+    for names, needs_reading in ((["gmail", "yahoo"], False), (["1", "gmail"], True)):
+        delivery = Delivery("a", [OK, OK], names=names)
+        page = SendTestResult("spring", [delivery], probes=ProbeResult(copies, 1)).markdown()
+        assert ("Read it in the mailbox" in page) is needs_reading
+        assert ("the next table says where it arrived" in page) is not needs_reading
+        assert "after a minute it is in no folder" in page
 
 
 def test_the_page_shows_connection_reply_and_the_numbers_of_addresses() -> None:

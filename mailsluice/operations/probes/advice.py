@@ -18,7 +18,7 @@ def next_steps(
     provider = provider or "the mailbox's host"
     if delivered is None:
         yield (
-            f"The server accepted the copy, but after {waited_minutes:g} minutes it is in no folder"
+            f"The server accepted the copy, but after {_minutes(waited_minutes)} it is in no folder"
             f" of the mailbox: {provider} may put off mail of new senders (greylisting) or drop it."
             " Look for the Message-ID in the provider's log of the connection, and try again with a"
             " longer wait."
@@ -43,6 +43,10 @@ def next_steps(
             f"The copy is in the folder {delivered.folder[:60]!r}, where a filter of the mailbox"
             " put it: remove the filter, so that the test shows what other people get."
         )
+
+
+def _minutes(count: float) -> str:
+    return "a minute" if count == 1 else f"{count:g} minutes"
 
 
 def _spam(provider: str, *, is_explained: bool, is_checked: bool) -> str:

@@ -39,6 +39,7 @@ def trend_picture(trends: Trends, least_percent: float) -> str:
     delay.set_ylabel("median delay")
     _logarithmic(delay, max(_longest(points) for points in trends.values()))
     delay.set_xlabel("time of the test, UTC")
+    _at_least_a_day(delay, trends)
     for axes in (placement, delay):
         _plain(axes)
     return described(figure, "Placement over time. " + "; ".join(map(_words, trends.items())))
@@ -62,6 +63,14 @@ def _logarithmic(axes: Axes, longest: float) -> None:
     axes.set_ylim(0.8, 1.25 * max(top, longest))
 
 
+def _at_least_a_day(axes: Axes, trends: Trends) -> None:
+    """Widen the axis of time to a day: that of a single test would show years."""
+    days = [point.at / 86_400 for points in trends.values() for point in points]
+    spare = (1 - (max(days) - min(days))) / 2
+    if spare > 0:
+        axes.set_xlim(min(days) - spare, max(days) + spare)
+
+
 def _plain(axes: Axes) -> None:
     locator = dates.AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
@@ -74,4 +83,5 @@ def _words(trend: tuple[str, list[Point]]) -> str:
     name, points = trend
     last = points[-1]
     delay = "" if last.delay_seconds is None else f", after {seconds_text(last.delay_seconds)}"
-    return f"{name}: {last.percent:.0f} % in the inbox at last{delay}, {len(points)} tests"
+    tests = "1 test" if len(points) == 1 else f"{len(points)} tests"
+    return f"{name}: {last.percent:.0f} % in the inbox at last{delay}, {tests}"

@@ -87,6 +87,7 @@ class SendTestResult:
 
         `preview_line` leads to the whole message for a few recipients.
         """
+        probes = {copy.probe for copy in self.probes.copies} if self.probes else set()
         lines = [f"# Test: {cell(self.campaign)}", "", f"**{cell(self.summary())}**", ""]
         rows = [
             [
@@ -94,7 +95,7 @@ class SendTestResult:
                 result,
                 cell(", ".join(names)),
                 cell(reply),
-                cell(next_step),
+                cell(_READ if result == _ACCEPTED and probes.issuperset(names) else next_step),
             ]
             for delivery in self.deliveries
             for (result, reply, next_step), names in delivery.rows().items()
@@ -115,6 +116,7 @@ class SendTestResult:
 
 
 _ACCEPTED = "accepted"
+_READ = "None: the next table says where it arrived."
 
 
 def _verdict(attempt: Attempt | None) -> Verdict | None:
