@@ -133,7 +133,7 @@ FINISH_EXPECTED = Metric(
 EVENTS = Metric(
     "mailsluice_events_total",
     Kind.COUNTER,
-    "New events of providers about messages of ours, by the state that they report.",
+    "New events of providers about known messages, by the state that they report.",
     ("connection", "state"),
 )
 UNMATCHED = Metric(
