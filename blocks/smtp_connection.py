@@ -179,8 +179,8 @@ class SMTPConnection(ServedLogo, Block):
     dkim: Dkim = Field(
         Dkim(),
         title="DKIM",
-        description="Signs the mail of this connection, where the relay is your own server and does"
-        " not sign. Left empty: the mail is not signed here.",
+        description="Signs the mail of this connection: only if the server is your own and does not"
+        " sign. Left empty: the mail is not signed here.",
     )
     events_key: Annotated[SecretStr | None, OrNone] = Field(
         None,

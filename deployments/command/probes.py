@@ -27,7 +27,7 @@ def seed_test(
     least_percent: int = 80,
     json: AsJson = False,
 ) -> int:
-    """Send copies of a campaign's message to probe mailboxes, and say how much is in the inbox.
+    """Send copies of a campaign's message to probe mailboxes, and show how much is in the inbox.
 
     The test is a run of the flow seed-test in this process. Its page with the trend is in Prefect.
 

@@ -81,8 +81,8 @@ class Dkim(Document):
 
     domain: Annotated[_Text, AfterValidator(_domain)] | None = Field(
         None,
-        description="The domain that signs: the sender's domain, or the one above it. Leave all"
-        " fields empty where the provider signs.",
+        description="The domain that signs: the sender's domain, or one above it. Leave all"
+        " fields empty if the provider signs.",
     )
     selector: Annotated[_Text, AfterValidator(_selector)] | None = Field(
         None, description="The name of the DNS record: mail2026 for mail2026._domainkey.example.com"
@@ -94,7 +94,7 @@ class Dkim(Document):
     )
     second_selector: Annotated[_Text, AfterValidator(_selector)] | None = Field(
         None,
-        description="For a second signature with another key, such as Ed25519 beside RSA: not all"
+        description="For a second signature with another key, such as Ed25519 with RSA: not all"
         " receivers know Ed25519.",
     )
     second_private_key: SecretStr | None = Field(
@@ -156,7 +156,7 @@ class Dkim(Document):
 
     @property
     def is_used(self) -> bool:
-        """Whether the connection signs its mail."""
+        """Whether the connection's mail is signed."""
         return self.domain is not None
 
     @property
