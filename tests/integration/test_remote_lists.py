@@ -159,7 +159,7 @@ def test_the_login_goes_to_its_folder_alone(
     server.answers["/elsewhere.csv"] = Answer(CSV)
     message = error_of(f"{server.url}/lists/may.csv", storage)
     assert "in a private network" in message  # what the storage allows is for its folder, too
-    assert server.asked == [("/lists/may.csv", authorization), ("/elsewhere.csv", None)]
+    assert server.asked == [("/lists/may.csv", authorization)]
     assert "for URLs in another folder" in error_of(f"{server.url}/elsewhere.csv", storage)
     assert "s3cret" not in repr(storage) + message
 
@@ -198,6 +198,23 @@ def test_servers_in_private_networks_are_read_only_with_a_storage_for_them(
     server.answers["/lists/may.csv"] = Answer(CSV)
     public = Storage("files", files.address, ca_file=files.ca_file)
     assert "in a private network" in error_of(f"{server.url}/lists/may.csv", public)
+    assert server.asked == []
+    # Whether a port of the private network is open cannot be told either.
+    closed = "https://127.0.0.1:9/"
+    assert "in a private network" in error_of(f"{closed}may.csv", Storage("closed", closed))
+
+
+def test_a_name_that_becomes_private_after_the_look_up_is_asked_nothing(
+    server: ListServer, files: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_up(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        return [(2, 1, 6, "", ("9.9.9.9", 443))]
+
+    monkeypatch.setattr(web, "getaddrinfo", looked_up)
+    server.answers["/lists/may.csv"] = Answer(CSV)
+    public = Storage("files", files.address, ca_file=files.ca_file)
+    assert "in a private network" in error_of(f"{server.url}/lists/may.csv", public)
+    assert server.asked == []
 
 
 def test_a_proxy_is_asked_where_the_environment_names_one(

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
+from socket import SOCK_STREAM, getaddrinfo
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -75,6 +76,10 @@ def _answer(
     proxy = _proxy_for(address)
     if storage and is_own and storage.query:
         address += ("&" if urlsplit(address).query else "?") + storage.query.lstrip("?")
+    is_allowed = storage and is_own and storage.in_private_network
+    is_checked = not is_allowed and proxy is None  # a proxy decides for itself where it connects
+    if is_checked:
+        _refuse_private_host(address)
     with (
         httpx.Client(
             verify=context,
@@ -84,11 +89,14 @@ def _answer(
             trust_env=False,
             headers={"Accept-Encoding": "identity", "User-Agent": "mailsluice"},
         ) as client,
-        client.stream("GET", address, headers=headers, auth=auth) as response,
+        client.stream(
+            "GET",
+            address,
+            headers=headers,
+            auth=auth,
+            extensions={"trace": _refuse_private_link} if is_checked else {},
+        ) as response,
     ):
-        is_allowed = storage and is_own and storage.in_private_network
-        if not is_allowed and proxy is None:  # a proxy decides for itself where it connects
-            _refuse_private(response)
         yield response
 
 
@@ -139,11 +147,30 @@ def _next(address: str, location: str) -> str:
     return target
 
 
-def _refuse_private(response: httpx.Response) -> None:
-    """Refuse an answer from a private address."""
-    stream = response.extensions.get("network_stream")
-    place = stream.get_extra_info("server_addr") if stream else None
-    if place and not _is_public(place[0]):
+def _refuse_private_host(address: str) -> None:
+    """Refuse a URL whose host has a private IP address, without a connection to it."""
+    parts = urlsplit(address)
+    try:
+        found = getaddrinfo(parts.hostname, parts.port or 443, type=SOCK_STREAM)
+    except (OSError, UnicodeError, ValueError):
+        return  # the client says it better
+    for *_, place in found:
+        _refuse_private(str(place[0]))
+
+
+def _refuse_private_link(event: str, info: Mapping[str, Any]) -> None:
+    """Refuse a server before anything is sent to it: its name may have another IP address now."""
+    if event == "connection.connect_tcp.complete":
+        stream = info["return_value"]
+        try:
+            _refuse_private(stream.get_extra_info("server_addr")[0])
+        except AudienceError:
+            stream.close()
+            raise
+
+
+def _refuse_private(host: str) -> None:
+    if not _is_public(host):
         raise AudienceError(
             "its server is in a private network: to read lists there, create a List Storage block"
             " for the folder with 'in a private network', and name it as storage"
