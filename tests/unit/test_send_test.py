@@ -120,7 +120,7 @@ def test_nobody_has_to_read_a_probe_mailbox() -> None:
         delivery = Delivery("a", [OK, OK], names=names)
         page = SendTestResult("spring", [delivery], probes=ProbeResult(copies, 1)).markdown()
         assert ("Read it in the mailbox" in page) is needs_reading
-        assert ("the next table says where it arrived" in page) is not needs_reading
+        assert ("the table of mailboxes says where it arrived" in page) is not needs_reading
         assert "after a minute it is in no folder" in page
 
 
@@ -130,6 +130,7 @@ def test_the_page_shows_connection_reply_and_the_numbers_of_addresses() -> None:
         "spring", [Delivery("a", [OK, refused, OK]), Delivery("b", [OK, OK, OK])]
     )
     page = result.markdown()
+    assert "\n- a to 2: Try another recipient" in page  # not in the table, which would be cut off
     assert not result.is_accepted
     assert result.summary() == ("5 of 6 copies accepted; a: rcpt: 550 5.1.1 <address> unknown | no")
     assert "| a | accepted | 1, 3 | 250 2.0.0 queued for" in page

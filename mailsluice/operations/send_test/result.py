@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mailsluice.core.form_links import FormLink, form_section
-from mailsluice.core.markdown import cell, table
+from mailsluice.core.markdown import cell, section, table
 from mailsluice.core.outcome import Attempt, Phase, Verdict, classify
 from mailsluice.operations.identities import ConnectionIdentity, identity_section
 from mailsluice.operations.preview import MessagePreview
@@ -89,18 +89,15 @@ class SendTestResult:
         """
         probes = {copy.probe for copy in self.probes.copies} if self.probes else set()
         lines = [f"# Test: {cell(self.campaign)}", "", f"**{cell(self.summary())}**", ""]
-        rows = [
-            [
-                cell(delivery.connection),
-                result,
-                cell(", ".join(names)),
-                cell(reply),
-                cell(_READ if result == _ACCEPTED and probes.issuperset(names) else next_step),
-            ]
-            for delivery in self.deliveries
-            for (result, reply, next_step), names in delivery.rows().items()
-        ]
-        lines += table(["connection", "copies", "to", "reply", "next step"], rows, words=5)
+        rows, next_steps = [], []
+        for delivery in self.deliveries:
+            for (result, reply, next_step), names in delivery.rows().items():
+                name, to = cell(delivery.connection), cell(", ".join(names))
+                rows.append([name, result, to, cell(reply)])
+                is_read = result == _ACCEPTED and probes.issuperset(names)
+                next_steps.append(f"- {name} to {to}: {cell(_READ if is_read else next_step)}")
+        lines += table(["connection", "copies", "to", "reply"], rows, words=4)
+        lines += section("Next steps", next_steps)
         lines += self.probes.section() if self.probes else []
         lines += [preview_line, ""] if preview_line else []
         lines += identity_section(self.identities) if self.identities else []
@@ -116,7 +113,7 @@ class SendTestResult:
 
 
 _ACCEPTED = "accepted"
-_READ = "None: the next table says where it arrived."
+_READ = "None: the table of mailboxes says where it arrived."
 
 
 def _verdict(attempt: Attempt | None) -> Verdict | None:
