@@ -38,19 +38,26 @@ _Status = Literal[
 ]
 
 
-def plan(file: Path, /, *, json: AsJson = False) -> None:
+def plan(file: Path, /, *, preview: Flag = False, json: AsJson = False) -> None:
     """Show what a campaign would do, without sending or storing anything.
 
     Args:
         file: The campaign document, YAML or JSON.
+        preview: Also write the message, as a few recipients would get it, into a file of HTML.
         json: Print JSON instead of text.
     """
     import mailsluice
+    from mailsluice.operations.preview.file import write_preview
 
     document = mailsluice.read_campaign(file)
     connections = load(route.connection for route in document.routes)
     result = mailsluice.plan(document, connections, **_sources(document))
-    show_page(result.markdown(), replace(result, messages=None), as_json=json)
+    line = ""
+    if preview and result.messages is not None:
+        path = write_preview(result.messages)
+        line = f"The message as a few recipients would get it is in `{path}`: open it in a browser."
+    page = result.markdown(preview_line=line)
+    show_page(page, replace(result, messages=None), as_json=json)
 
 
 def send(file: Path, /, *, deployment: Flag = False, json: AsJson = False) -> int:

@@ -45,8 +45,12 @@ def test_a_campaign_is_planned_sent_and_looked_at(
     tmp_path: Path, servers: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_campaign(tmp_path, 10)
-    assert main(["plan", str(path)]) == 0
-    assert "10 of 10 rows would be sent to" in capsys.readouterr().out
+    assert main(["plan", str(path), "--preview"]) == 0
+    planned = capsys.readouterr().out
+    assert "10 of 10 rows would be sent to" in planned
+    shown = re.search(r"would get it is in `(.+)`: open it", planned)
+    assert shown
+    assert "Hello" in Path(shown[1]).read_text()
     assert main(["send", str(path)]) == 0
     assert "by-command: 10 of 10 sent" in capsys.readouterr().out
     assert {name: len(one.recipients) for name, one in servers.items()} == {
@@ -70,9 +74,9 @@ def test_a_campaign_is_planned_sent_and_looked_at(
     accepted = {name: tally["accepted"] for name, tally in tallies.items()}
     assert accepted == {"google": 5, "unresolved": 5}
     assert main(["status", "by-command", "--by", "provider"]) == 0
-    shown = capsys.readouterr().out
-    assert "by-command by mailbox provider" in shown
-    assert re.search(r"provider +recipients +attempted +accepted *\n", shown)
+    by_provider = capsys.readouterr().out
+    assert "by-command by mailbox provider" in by_provider
+    assert re.search(r"provider +recipients +attempted +accepted *\n", by_provider)
     assert main(["export", "by-command", str(tmp_path / "out.csv")]) == 0
     rest = ["--status", "failed", "--status", "deferred"]
     assert main(["export", "by-command", str(tmp_path / "rest.csv"), *rest]) == 0
