@@ -90,8 +90,8 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         assert server.stdin
         server.stdin.write(settings.encode())
         server.stdin.close()
-        client = redis.Redis(port=port, password="hidden")
-        eventually(lambda: _answers(client))
+        with redis.Redis(port=port, password="hidden") as client:
+            eventually(lambda: _answers(client))
         yield port
         server.terminate()
 
@@ -113,15 +113,16 @@ class TestRedis:
         output.write(lines(["one", "two"]))
         output.write(lines([str(number) for number in range(1_200)]))
         output.close()
-        client = redis.Redis(port=redis_port, password="hidden")
-        entries = client.xrange("mail")
+        with redis.Redis(port=redis_port, password="hidden") as client:
+            entries = client.xrange("mail")
         assert len(entries) == 1_202
         assert entries[1][1] == {b"record_id": b"id-two", b"type": b"Delivery", b"record": b"two"}
 
     def test_old_entries_leave_a_stream_with_a_limit(self, redis_port: int) -> None:
         output = StreamOutput(f"redis://:hidden@127.0.0.1:{redis_port}/0", "short", 100)
         output.write(lines([str(number) for number in range(2_000)]))
-        length = redis.Redis(port=redis_port, password="hidden").xlen("short")
+        with redis.Redis(port=redis_port, password="hidden") as client:
+            length = client.xlen("short")
         assert 100 <= length < 1_000
         output.close()
 

@@ -297,6 +297,7 @@ def bucket() -> Iterator[Storage]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
+        httpx.post(f"{endpoint}/moto-api/reset").raise_for_status()  # of an earlier server
         httpx.put(f"{endpoint}/crm").raise_for_status()
         httpx.put(f"{endpoint}/crm/lists/may%202.csv", content=CSV).raise_for_status()
         packed = gzip.compress(CSV)
