@@ -27,10 +27,10 @@ from benchmarks.databases import KINDS, database
 from benchmarks.document import recipients_file
 from benchmarks.processes import BenchmarkError, module, run_json
 from benchmarks.sinks import default_kind, rate, sinks, wait_for
+from mailsluice.operations.document_file import read_campaign
 from mailsluice.operations.processes import processes_of
 from mailsluice.operations.send import (
     prepare,
-    read_campaign,
     send_connections,
     send_in_processes,
 )

@@ -7,15 +7,12 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from prefect.blocks.core import Block
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler, SecretStr, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from blocks.fields import CONFIG, CaFile, OrNone, Text
-from blocks.logo import ServedLogo
+from blocks.form_block import FormBlock
 from mailsluice.audience.remote.storage import Storage
 from mailsluice.campaign.list_url import OBJECT_STORES, checked_url
-from mailsluice.core.forms import form_schema
 from mailsluice.core.safe_url import is_safe_url
 
 
@@ -34,7 +31,7 @@ def _endpoint(value: str) -> str:
     return value
 
 
-class ListStorage(ServedLogo, Block):
+class ListStorage(FormBlock, Block):
     """A folder with lists of addresses, on the web or in an object store, and its login."""
 
     _block_type_name = "List Storage"
@@ -88,12 +85,6 @@ class ListStorage(ServedLogo, Block):
         description="For https: whether the server may have a private IP address, such as"
         " 10.0.0.7.",
     )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return form_schema(schema, handler)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

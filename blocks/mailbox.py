@@ -10,17 +10,13 @@ from prefect.blocks.core import Block
 from pydantic import (
     AfterValidator,
     Field,
-    GetJsonSchemaHandler,
     SecretStr,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
 
 from blocks.fields import CONFIG, CaFile, Host, Text, Timeout
-from blocks.logo import ServedLogo
+from blocks.form_block import FormBlock
 from mailsluice.bounces import mailbox as engine
-from mailsluice.core.forms import form_schema
 from mailsluice.smtp.connection import Security
 
 
@@ -35,7 +31,7 @@ def _is_a_folder(value: str) -> str:
 Folder = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_a_folder)]
 
 
-class Mailbox(ServedLogo, Block):
+class Mailbox(FormBlock, Block):
     """An IMAP mailbox that receives bounces and complaints, or copies of a test."""
 
     _block_type_name = "Mailbox"
@@ -83,12 +79,6 @@ class Mailbox(ServedLogo, Block):
         " one with a usual name (Junk, Spam, Bulk Mail, [Gmail]/Spam).",
     )
     timeout_seconds: Timeout = 60
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return form_schema(schema, handler)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

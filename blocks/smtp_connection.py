@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Self
 from prefect.blocks.core import Block
 from pydantic import (
     Field,
-    GetJsonSchemaHandler,
     SecretStr,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
 
 from blocks.fields import CONFIG, CaFile, Host, OrNone, Text, Timeout
-from blocks.logo import ServedLogo
+from blocks.form_block import FormBlock
 from mailsluice.campaign.identity import Provider, SenderIdentity
 from mailsluice.campaign.throttle import ProviderThrottles
 from mailsluice.campaign.warm_up import WarmUp
-from mailsluice.core.forms import form_schema
 from mailsluice.core.timezones import Timezone
 from mailsluice.events.pulled.account import EventAccount, EventsApi
 from mailsluice.smtp.connection import Connection, Security
@@ -33,7 +29,7 @@ _OF_EVENTS = frozenset(("events_key", "events_api"))
 """Fields that sending has no use for."""
 
 
-class SMTPConnection(ServedLogo, Block):
+class SMTPConnection(FormBlock, Block):
     """One SMTP server with its login and its limits, picked by a campaign's routes."""
 
     _block_type_name = "SMTP Connection"
@@ -195,12 +191,6 @@ class SMTPConnection(ServedLogo, Block):
         description="The account with which collect-events asks the identity's provider for events."
         " Needed only where the provider cannot push them.",
     )
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return form_schema(schema, handler)
 
     @model_validator(mode="after")
     def _events_key_fits(self) -> Self:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mailsluice.campaign import Campaign, SenderIdentity
     from mailsluice.core.errors import MailsluiceError
+    from mailsluice.operations.document_file import read_campaign
     from mailsluice.operations.review import plan, report, verify
-    from mailsluice.operations.send import read_campaign, send, send_async
+    from mailsluice.operations.send import send, send_async
     from mailsluice.reports.campaign import Report
     from mailsluice.smtp.connection import Connection
 
@@ -42,7 +43,7 @@ _HOMES = {
     "Report": "mailsluice.reports.campaign",
     "SenderIdentity": "mailsluice.campaign",
     "plan": "mailsluice.operations.review",
-    "read_campaign": "mailsluice.operations.send",
+    "read_campaign": "mailsluice.operations.document_file",
     "report": "mailsluice.operations.review",
     "send": "mailsluice.operations.send",
     "send_async": "mailsluice.operations.send",

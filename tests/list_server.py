@@ -13,7 +13,7 @@ from typing import Any, Self
 
 @dataclass
 class Answer:
-    """What the server answers at a path."""
+    """An answer of the server at a path."""
 
     body: bytes = b""
     status: int = 200
@@ -24,7 +24,7 @@ class Answer:
     ends_well: bool = True
     """Whether the last chunk follows."""
     goes_on: threading.Event | None = None
-    """What the server waits for after the body."""
+    """The event that the server waits for after the body."""
 
 
 class ListServer:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from deployments.command.campaigns import as_numbers
 from deployments.command.connections import prefect
 from deployments.command.output import WAITING, AsJson, show_page
+from deployments.command.sending import as_numbers
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State

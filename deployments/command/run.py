@@ -19,6 +19,7 @@ from deployments.command import (
     message_log,
     metrics,
     probes,
+    sending,
     servers,
     suppressions,
 )
@@ -34,7 +35,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # `main` says how to continue
     default_parameter=Parameter(negative=()),
 )
-for command in (*documents.COMMANDS, *campaigns.COMMANDS, *probes.COMMANDS):
+for command in (*documents.COMMANDS, *sending.COMMANDS, *campaigns.COMMANDS, *probes.COMMANDS):
     app.command(command)
 for group in (connections, suppressions, affinity, bounces, events, message_log, metrics):
     app.command(group.app)

@@ -16,7 +16,7 @@ _DELIVERIES = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 4 * 3_600.0, 86_400.
 
 
 class Kind(StrEnum):
-    """What a metric's values are."""
+    """The kind of a metric's values."""
 
     COUNTER = "counter"
     """Grows, over all processes of a machine that ever wrote it."""

@@ -99,7 +99,7 @@ class RunNumbers:
 
 
 def provider_label(provider: str | None) -> str:
-    """What metrics call a mailbox provider: its title if it has a rule, else OTHER."""
+    """The name of a mailbox provider in metrics: its title if it has a rule, else OTHER."""
     return title_of(provider) if provider and provider in known_providers() else OTHER
 
 

@@ -10,15 +10,10 @@ from mailsluice.audience.engines import Engines, engine_of
 from mailsluice.audience.remote.storage import Storage
 from mailsluice.operations import accounts, launch
 from mailsluice.operations.accounts import Verification
+from mailsluice.operations.document_file import Document, read_campaign
 from mailsluice.operations.plan import Plan
 from mailsluice.operations.plan.launching import plan_launch
-from mailsluice.operations.send import (
-    Document,
-    named_connections,
-    named_storages,
-    read_campaign,
-    today,
-)
+from mailsluice.operations.send import named_connections, named_storages, today
 from mailsluice.reports.campaign import Report
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.smtp.connection import Connection

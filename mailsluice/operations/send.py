@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -14,20 +13,17 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import yaml
-from pydantic import ValidationError
-
 from mailsluice.audience.engines import Engines, engine_of
 from mailsluice.audience.remote.storage import Storage
 from mailsluice.campaign import Campaign, SenderIdentity
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.errors import CampaignError
-from mailsluice.core.forms import in_words
 from mailsluice.core.memory import return_memory
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.metrics.run_meter import metered
 from mailsluice.operations import launch
+from mailsluice.operations.document_file import Document, read_campaign
 from mailsluice.operations.failover import watched_connections
 from mailsluice.operations.finish import finishing, refuse_impossible
 from mailsluice.operations.host_sessions import divided
@@ -42,53 +38,9 @@ from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.tokens import OnRotated
 from mailsluice.store import Campaigns, Database, home
 
-Document = Campaign | Mapping[str, Any] | str | os.PathLike[str]
-"""A campaign, its document as a mapping, or the path of a YAML or JSON file that holds it."""
-
 WAIT_SECONDS = 300.0
 _LOOK_SECONDS = 1.0
 _ENDED = (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED)
-
-
-def read_campaign(document: Document) -> Campaign:
-    """Read and check a campaign document.
-
-    Raises:
-        CampaignError: The document cannot be read, or is wrong; the message names the wrong fields.
-
-    Example:
-        >>> from mailsluice import read_campaign
-        >>> read_campaign("campaign.yaml").name
-        'spring-sale'
-    """
-    if isinstance(document, Campaign):
-        return document
-    given = document if isinstance(document, Mapping) else _parsed(Path(document))
-    given = given["campaign"] if set(given) == {"campaign"} else given
-    try:
-        return Campaign.model_validate(given)
-    except ValidationError as error:
-        raise CampaignError(f"the campaign cannot be sent as it is: {in_words(error)}") from None
-
-
-def _parsed(path: Path) -> Mapping[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        parsed = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except OSError as error:
-        raise CampaignError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise CampaignError(f"{path} is not text in UTF-8: save it as UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise CampaignError(f"{path}, line {error.lineno} is not JSON: {error.msg}") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise CampaignError(f"{path}, line {line} is not YAML: {error.problem}") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise CampaignError(f"{path} is not YAML: {error}") from None
-    if not isinstance(parsed, Mapping):
-        raise CampaignError(f"{path} holds no campaign: write its fields as name: value")
-    return parsed
 
 
 def prepare(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class SeedCopy(NamedTuple):
-    """What became of one copy of a seed test."""
+    """The fate of one copy of a seed test."""
 
     connection: str
     probe: str

@@ -1,4 +1,4 @@
-"""What the state database knows about all campaigns together, at a small cost.
+"""Counts of all campaigns together, read from the state database at a small cost.
 
 No query reads recipients or events: their number has no bound.
 """

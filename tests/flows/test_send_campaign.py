@@ -78,7 +78,7 @@ def assert_each_got_it_once_over_its_connection(servers: Servers, state: Path, n
 
 
 def counted() -> dict[str, float]:
-    """What the metrics say was sent, by connection."""
+    """The messages sent by connection, as the metrics have them."""
     settled = metrics_folder().read().of(SETTLED).items()
     return {name: number for (name, status), (number,) in settled if status == "sent"}
 

@@ -70,7 +70,7 @@ class Maildirs(NamedTuple):
     by_address: Mapping[str, str]
     """The Maildir of an address below `base`, with a slash at its end."""
     user: str
-    """Who may write there."""
+    """The owner of the folder, who may write there."""
 
 
 class Postfix:

@@ -189,7 +189,7 @@ def test_ctrl_c_leaves_a_run_of_the_deployment_to_prefect(
         raise KeyboardInterrupt
 
     run = SimpleNamespace(id=uuid4())
-    monkeypatch.setattr("deployments.command.campaigns.prefect", nullcontext)
+    monkeypatch.setattr("deployments.command.sending.prefect", nullcontext)
     monkeypatch.setattr("prefect.deployments.run_deployment", lambda *_, **__: run)
     monkeypatch.setattr("prefect.flow_runs.wait_for_flow_run", interrupted)
     assert main(["init"]) == 0
@@ -212,7 +212,7 @@ def test_a_run_of_the_deployment_gets_percentages_as_numbers(
     async def ended(_: object) -> SimpleNamespace:
         return SimpleNamespace(state=Completed())
 
-    monkeypatch.setattr("deployments.command.campaigns.prefect", nullcontext)
+    monkeypatch.setattr("deployments.command.sending.prefect", nullcontext)
     monkeypatch.setattr("prefect.deployments.run_deployment", run_deployment)
     monkeypatch.setattr("prefect.flow_runs.wait_for_flow_run", ended)
     assert main(["init"]) == 0
@@ -253,7 +253,7 @@ def test_a_run_that_prefect_refuses_is_explained_in_one_line(
         response = httpx.Response(status, request=request, **answer)
         raise PrefectHTTPStatusError("refused", request=request, response=response)
 
-    monkeypatch.setattr("deployments.command.campaigns.prefect", nullcontext)
+    monkeypatch.setattr("deployments.command.sending.prefect", nullcontext)
     monkeypatch.setattr("prefect.deployments.run_deployment", refused)
     assert main(["init"]) == 0
     assert main(["send", "campaign.yaml", "--deployment"]) == 1
@@ -268,7 +268,7 @@ def test_a_crashed_run_is_said_to_start_again(
     async def ended(_: object) -> SimpleNamespace:
         return SimpleNamespace(state=Crashed(message="killed"))
 
-    monkeypatch.setattr("deployments.command.campaigns.prefect", nullcontext)
+    monkeypatch.setattr("deployments.command.sending.prefect", nullcontext)
     monkeypatch.setattr(
         "prefect.deployments.run_deployment", lambda *_, **__: SimpleNamespace(id=uuid4())
     )
@@ -286,7 +286,7 @@ def test_a_server_without_the_deployment_is_named(
     def missing(*_: object, **__: object) -> None:
         raise ObjectNotFound(KeyError("send-campaign/default"))
 
-    monkeypatch.setattr("deployments.command.campaigns.prefect", nullcontext)
+    monkeypatch.setattr("deployments.command.sending.prefect", nullcontext)
     monkeypatch.setattr("prefect.deployments.run_deployment", missing)
     assert main(["init"]) == 0
     assert main(["send", "campaign.yaml", "--deployment"]) == 1

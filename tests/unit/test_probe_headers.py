@@ -1,4 +1,4 @@
-"""What the header of a copy in a mailbox says: forms of large providers, and forged ones."""
+"""Header fields of a copy in a mailbox: forms of large providers, and forged ones."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ async def test_a_list_that_does_not_change_is_published_once(world: World) -> No
 
 
 async def test_a_run_that_ended_meanwhile_is_on_the_last_page(world: World) -> None:
-    """Its own page may have been published before this one, without this one's campaign."""
+    """The page of another run may be published before this one, without this campaign."""
     world.lists = [listing("a"), listing("b", "a")]
     await module.publish_campaigns(STORE)
     assert len(world.pages) == 2

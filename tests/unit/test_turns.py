@@ -6,7 +6,7 @@ from tests.integration.turns import KINDS, left_out
 
 
 def rows(count: int) -> list[dict[str, str]]:
-    """So many rows, each with a case for either kind."""
+    """A number of rows, each with a case for either kind."""
     return [{kind: f"{number} on {kind}" for kind in KINDS} for number in range(count)]
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from mailsluice.core.status import RecipientStatus
 from mailsluice.core.steady import steady
@@ -19,9 +20,13 @@ from mailsluice.operations.message_log.sweep import Sweep
 from mailsluice.store import Database, Transaction
 from mailsluice.store.message_log import (
     Cursors,
+    LoggedAttempt,
     LoggedCampaign,
     LoggedCampaigns,
+    LoggedEvent,
     LoggedOutcome,
+    LoggedRecipient,
+    LoggedReport,
     LogState,
     MessageLogs,
     Outcomes,
@@ -36,6 +41,7 @@ from mailsluice.store.message_log import (
 from mailsluice.store.schema import attempts, bounces
 
 GoesOn = Callable[[], bool]
+_Row = TypeVar("_Row", LoggedAttempt, LoggedReport, LoggedEvent)
 
 
 @dataclass
@@ -138,36 +144,40 @@ class Follower:
 
     def _read_attempts(self, bound: float) -> tuple[list[Line], Cursors]:
         rows, place = read_attempts(self._database, self._state.cursors.attempts, bound)
-        rows = [row for row in rows if row.at >= self._state.since]
-        known = self._campaigns.recipients({row.recipient_id for row in rows})
-        lines = []
-        for row in rows:
-            to = known.get(row.recipient_id)
-            campaign = self._campaigns.get(to.campaign_id) if to else None
-            lines.append(self._records.of_attempt(row, campaign, to))
+        wanted = [row for row in rows if row.at >= self._state.since]
+        lines = [
+            self._records.of_attempt(row, self._campaign_of(to), to)
+            for row, to in self._with_recipients(wanted)
+        ]
         return lines, replace(self._state.cursors, attempts=place)
 
     def _read_reports(self, bound: float) -> tuple[list[Line], Cursors]:
         rows, place = read_reports(self._database, self._state.cursors.reports, bound)
-        rows = [row for row in rows if row.at >= self._state.since]
-        known = self._campaigns.recipients({row.recipient_id for row in rows if row.recipient_id})
-        lines = []
-        for row in rows:
-            to = known.get(row.recipient_id or 0)
-            campaign = self._campaigns.get(row.campaign_id) if row.campaign_id else None
-            lines.append(self._records.of_report(row, campaign, to))
+        wanted = [row for row in rows if row.at >= self._state.since]
+        lines = [
+            self._records.of_report(
+                row, self._campaigns.get(row.campaign_id) if row.campaign_id else None, to
+            )
+            for row, to in self._with_recipients(wanted)
+        ]
         return lines, replace(self._state.cursors, reports=place)
 
     def _read_events(self, bound: float) -> tuple[list[Line], Cursors]:
         rows, place = read_events(self._database, self._state.cursors.events, bound)
-        rows = [row for row in rows if row.received_at >= self._state.since]
-        known = self._campaigns.recipients({row.recipient_id for row in rows})
-        lines = []
-        for row in rows:
-            to = known.get(row.recipient_id)
-            campaign = self._campaigns.get(to.campaign_id) if to else None
-            lines.append(self._records.of_event(row, campaign, to))
+        wanted = [row for row in rows if row.received_at >= self._state.since]
+        lines = [
+            self._records.of_event(row, self._campaign_of(to), to)
+            for row, to in self._with_recipients(wanted)
+        ]
         return lines, replace(self._state.cursors, events=place)
+
+    def _with_recipients(self, rows: Sequence[_Row]) -> list[tuple[_Row, LoggedRecipient | None]]:
+        """Look the recipients of rows up, all at once."""
+        known = self._campaigns.recipients({row.recipient_id for row in rows if row.recipient_id})
+        return [(row, known.get(row.recipient_id or 0)) for row in rows]
+
+    def _campaign_of(self, to: LoggedRecipient | None) -> LoggedCampaign | None:
+        return self._campaigns.get(to.campaign_id) if to else None
 
     def _commit(
         self,

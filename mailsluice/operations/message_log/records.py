@@ -180,7 +180,7 @@ class Records:
         return fields if shown is None else {**fields, "recipient": shown}
 
     def _message_id(self, to: LoggedRecipient, campaign: LoggedCampaign) -> str:
-        """What the Message-ID has before its @, unless that has no key: lists could be tried."""
+        """The part of the Message-ID before its @, unless that has no key: lists could be tried."""
         if not is_keyed(campaign.return_key):
             return f"{campaign.id}-{to.id}"
         return self._digests(campaign.name, campaign.return_key)(to.email)

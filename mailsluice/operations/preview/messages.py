@@ -50,7 +50,7 @@ class ShownMessage:
     size_bytes: int = 0
     """The size of the whole message."""
     notes: Sequence[str] = ()
-    """What is not shown, and why."""
+    """Remarks on what the preview leaves out, and why."""
 
 
 @dataclass(frozen=True, slots=True)

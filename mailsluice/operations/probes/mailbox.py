@@ -30,7 +30,7 @@ _FIELDS = f"(UID INTERNALDATE BODY.PEEK[HEADER]<0.{MAX_OCTETS}>)"
 
 
 class Mark(NamedTuple):
-    """What was next in a folder when it was looked at (RFC 3501 section 2.3.1.1)."""
+    """The next id of a folder's mail when it was looked at (RFC 3501 section 2.3.1.1)."""
 
     validity: int
     uid: int

@@ -139,7 +139,7 @@ def tls_of(hop: Hop, extra: str = "") -> str:
 
 
 NO_TLS = "no"
-"""What `tls_of` says of a link in clear text."""
+"""The answer of `tls_of` for a link in clear text."""
 
 
 def is_same_organisation(host: str, organisations: frozenset[str]) -> bool:

@@ -25,7 +25,7 @@ class Delivery:
     moments: Sequence[float | None] = ()
     """When each attempt ended, in seconds since the epoch by this machine's clock."""
     names: Sequence[str] = ()
-    """What the page calls the addresses, in place of their numbers."""
+    """The names of the addresses on the page, in place of their numbers."""
 
     @property
     def accepted(self) -> int:
@@ -55,9 +55,9 @@ class SendTestResult:
     campaign: str
     deliveries: Sequence[Delivery]
     identities: Sequence[ConnectionIdentity] = ()
-    """Who the copies were from, by connection."""
+    """The senders of the copies, by connection."""
     probes: ProbeResult | None = None
-    """What probe mailboxes got; None if the test has none."""
+    """The copies as found in probe mailboxes; None if the test has none."""
     messages: MessagePreview | None = field(default=None, repr=False)
     """The message as it would be sent to a few recipients; None if it was not asked for."""
 

@@ -18,7 +18,7 @@ UNKNOWN = "-"
 
 
 class State(StrEnum):
-    """What a campaign does now."""
+    """The state of a campaign now."""
 
     RESOLVING = "resolving"
     """A run reads the audience."""

@@ -1,4 +1,4 @@
-"""What message logs read from the state database, and how far each of them has come."""
+"""The facts that message logs read from the state database, and how far each log has come."""
 
 from mailsluice.store.message_log.event_rows import LoggedEvent, read_events
 from mailsluice.store.message_log.logs import (
@@ -9,7 +9,7 @@ from mailsluice.store.message_log.logs import (
     RowPlace,
 )
 from mailsluice.store.message_log.outcomes import LoggedOutcome, Outcomes
-from mailsluice.store.message_log.sent_to import LoggedCampaign, LoggedCampaigns
+from mailsluice.store.message_log.sent_to import LoggedCampaign, LoggedCampaigns, LoggedRecipient
 from mailsluice.store.message_log.serial_rows import (
     LoggedAttempt,
     LoggedReport,
@@ -29,6 +29,7 @@ __all__ = [
     "LoggedCampaigns",
     "LoggedEvent",
     "LoggedOutcome",
+    "LoggedRecipient",
     "LoggedReport",
     "MessageLogs",
     "Outcomes",

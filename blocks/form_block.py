@@ -1,4 +1,4 @@
-"""A logo for block types that the UI shows without internet access."""
+"""The base of all blocks: a form with plain inputs, and a logo that needs no internet access."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 from prefect.client.schemas.objects import BlockType
 from prefect.settings import PREFECT_UI_URL
-from pydantic import HttpUrl
+from pydantic import GetJsonSchemaHandler, HttpUrl
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from mailsluice.core.forms import form_schema
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
@@ -16,12 +20,18 @@ else:
 _ASSET = "/ico/android-chrome-192x192.png"
 
 
-class ServedLogo(Block):
-    """Gives a block type the icon of Prefect's UI as its logo.
+class FormBlock(Block):
+    """Gives a block type a JSON schema that suits forms, and the icon of Prefect's UI as its logo.
 
     Prefect accepts only web addresses for logos, not `data:`, and a UI may have no internet access.
     Every Prefect server has this icon. Without a logo the newer UI shows a broken picture.
     """
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return form_schema(schema, handler)
 
     @classmethod
     def _to_block_type(cls) -> BlockType:
