@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mailsluice.reports.comparison.observed import NUMBERS
@@ -20,3 +23,16 @@ def row(connection: str, mail: int, deferred: int = 0, **fields: Any) -> dict[st
         "failed": failed,
         **fields,
     }
+
+
+@contextmanager
+def strict_warnings() -> Iterator[None]:
+    """Fail at a warning of the code in the block.
+
+    Garbage collection may find a socket there that another test has left open: that is no warning
+    of this code.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from mailsluice.reports.comparison import Comparison, Measure, Observed, Question, compare
 from mailsluice.reports.comparison.power import needed
 from mailsluice.reports.comparison.verdict import Conclusion, rounded
-from tests.unit.compared_rows import row
+from tests.unit.compared_rows import row, strict_warnings
 
 
 @pytest.fixture
@@ -24,8 +23,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def compared(*rows: dict[str, Any], **question: float) -> Comparison:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with strict_warnings():
         found = compare(Observed(pd.DataFrame(rows)), Question(**question))
         page = found.markdown()
     assert "nan" not in page.split("data:")[0]

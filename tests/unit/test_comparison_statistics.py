@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 from unittest.mock import patch
 
@@ -23,7 +22,7 @@ from mailsluice.reports.comparison.mantel_haenszel import common_odds_ratio, hom
 from mailsluice.reports.comparison.power import needed, smallest_shown
 from mailsluice.reports.comparison.strata import MOST_PROVIDERS, stratify
 from mailsluice.reports.comparison.wilson import wilson
-from tests.unit.compared_rows import row
+from tests.unit.compared_rows import row, strict_warnings
 
 BERKELEY = np.array(  # UCBAdmissions of R: departments A to F; men, women; admitted, rejected
     [
@@ -179,8 +178,7 @@ class TestStrata:
             for name, events, rest in (("a", a, b), ("b", c, d))
         ]
         strata = stratify(pd.DataFrame(rows))
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+        with strict_warnings():
             found = contrast(strata, Measure.DEFERRED, "a", "b", 0.95)
             other = contrast(strata, Measure.DEFERRED, "b", "a", 0.95)
         if found is None or other is None:
