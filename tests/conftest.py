@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import fork_server, measuring
+from tests import delays, fork_server, measuring
 from tests.groups import pytest_collection_modifyitems
 from tests.thorough import examples
 
@@ -44,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start what the whole run needs."""
     measuring.register(config)
     fork_server.register(config)
+    delays.register(config)
 
 
 def pytest_collection_finish() -> None:

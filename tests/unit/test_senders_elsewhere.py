@@ -62,10 +62,11 @@ async def test_a_connection_that_has_finished_is_kept_while_another_one_sends(
     """The standby has no sender yet, and gives nobody away."""
     assert world.elsewhere.takers() == {"red", "green", "blue"}
     world.see(red=Cause.FREE, green=Cause.DONE)
-    await eventually_async(lambda: world.records.published == [{"green", "blue"}])
+    await eventually_async(lambda: world.told == 1)
+    assert world.records.published == [{"green", "blue"}]
     world.see(red=Cause.DONE, green=Cause.DONE)
-    await eventually_async(lambda: world.records.published[1:] == [set()])
-    assert world.told == 2
+    await eventually_async(lambda: world.told == 2)
+    assert world.records.published[1:] == [set()]
 
 
 async def test_a_connection_that_is_down_gives_its_recipients_away_before_all_end(

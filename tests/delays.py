@@ -1,0 +1,87 @@
+"""Random delays where threads hand work over: `DELAYS=1 make test` finds what races.
+
+On a busy machine a thread may be interrupted for long at any place. A test, or the product, that
+passes because one thread happens to be faster than the other fails there once in a hundred runs.
+With DELAYS these interruptions come often, at the places where threads hand something over: before
+and after a call in another thread, before its result reaches the loop, and at a thread's start.
+
+The number is the seed: with the same one a test gets the same delays, as far as its threads take
+their turns in the same order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+SEED = os.environ.get("DELAYS", "")
+_SHARE = 0.3
+_LONGEST_SECONDS = 0.05
+
+
+class Delays:
+    """Interrupts threads by chance; a plugin of pytest."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._chance = random.Random(seed)
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Begin a test with its own row of chances."""
+        self._chance = random.Random(f"{self._seed} {item.nodeid}")
+
+    def interrupt(self) -> None:
+        """Stop this thread for some milliseconds, or not."""
+        if self._chance.random() < _SHARE:
+            time.sleep(self._chance.uniform(0, _LONGEST_SECONDS))
+
+    def install(self) -> None:
+        """Interrupt threads from now on, at all places where they hand something over."""
+        submit, run = ThreadPoolExecutor.submit, threading.Thread.run
+        call_soon_threadsafe = asyncio.BaseEventLoop.call_soon_threadsafe
+
+        def interrupted(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **options: Any) -> Any:
+                self.interrupt()
+                try:
+                    return function(*args, **options)
+                finally:
+                    self.interrupt()
+
+            return call
+
+        def submit_interrupted(
+            pool: ThreadPoolExecutor, function: Callable[..., Any], /, *args: Any, **options: Any
+        ) -> Future[Any]:
+            return submit(pool, interrupted(function), *args, **options)
+
+        def run_interrupted(thread: threading.Thread) -> None:
+            self.interrupt()
+            run(thread)
+
+        def call_soon_interrupted(
+            loop: asyncio.BaseEventLoop, *args: Any, **options: Any
+        ) -> asyncio.Handle:
+            if threading.get_ident() != getattr(loop, "_thread_id", None):
+                self.interrupt()
+            return call_soon_threadsafe(loop, *args, **options)
+
+        ThreadPoolExecutor.submit = submit_interrupted  # type: ignore[method-assign, assignment]
+        threading.Thread.run = run_interrupted  # type: ignore[method-assign, assignment]
+        asyncio.BaseEventLoop.call_soon_threadsafe = call_soon_interrupted  # type: ignore[method-assign, assignment]
+
+
+def register(config: pytest.Config) -> None:
+    """Interrupt threads where DELAYS asks for it."""
+    if SEED:
+        delays = Delays(SEED)
+        delays.install()
+        config.pluginmanager.register(delays)
