@@ -59,6 +59,11 @@ class DnsServer(asyncio.DatagramProtocol):
         self._transport.sendto(reply.to_wire(), addr)
 
 
+async def _closed(transport: asyncio.BaseTransport) -> None:
+    transport.close()
+    await asyncio.sleep(0)  # the transport closes its socket
+
+
 @contextmanager
 def dns_server(zone: Zone, ttl: int = 300) -> Iterator[DnsServer]:
     """Run a name server while the `with` block runs; its answers may be kept for `ttl` seconds."""
@@ -70,7 +75,7 @@ def dns_server(zone: Zone, ttl: int = 300) -> Iterator[DnsServer]:
         opening = loop.create_datagram_endpoint(lambda: server, local_addr=("127.0.0.1", 0))
         transport, _ = asyncio.run_coroutine_threadsafe(opening, loop).result()
         yield server
-        loop.call_soon_threadsafe(transport.close)
+        asyncio.run_coroutine_threadsafe(_closed(transport), loop).result()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -17,7 +17,21 @@ class HurriedLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._ahead = 0.0
         self._hurries = False
+        self._links: list[asyncio.Transport] = []
         super().__init__(_SkippingSelector(self))
+
+    async def create_connection(self, *arguments: Any, **options: Any) -> Any:
+        """Connect, and remember what this loop has to close in the end."""
+        transport, protocol = await super().create_connection(*arguments, **options)
+        self._links.append(transport)
+        return transport, protocol
+
+    def close(self) -> None:
+        """Cut the links that wait for the last word of TLS, then close the loop."""
+        while self._links:
+            self._links.pop().abort()
+            self.run_until_complete(asyncio.sleep(0))
+        super().close()
 
     def time(self) -> float:
         return super().time() + self._ahead

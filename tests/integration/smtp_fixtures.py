@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,6 +137,26 @@ def run(
             assert isinstance(hurried, HurriedLoop)
             hanging.script.on_hang = hurried.hurry
         return runner.run(work())
+
+
+@asynccontextmanager
+async def stream_server(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    listener: socket.socket | None = None,
+) -> AsyncIterator[int]:
+    """Serve streams on the test's own loop; gives the port, and closes what was accepted."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve_kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await serve(reader, writer)
+
+    listener = listener or socket.create_server(("127.0.0.1", 0))
+    async with await asyncio.start_server(serve_kept, sock=listener):
+        yield int(listener.getsockname()[1])
+    for writer in writers:
+        writer.transport.abort()
+    await asyncio.sleep(0)  # the transports close their sockets
 
 
 def deliver(

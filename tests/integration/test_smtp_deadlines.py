@@ -12,7 +12,7 @@ from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import SessionError
 from tests.integration.hurried_loop import HurriedLoop
-from tests.integration.smtp_fixtures import ListFeed, envelopes, run
+from tests.integration.smtp_fixtures import ListFeed, envelopes, run, stream_server
 
 TIMEOUT_SECONDS = 60.0
 BYTE_SECONDS = 0.5
@@ -77,27 +77,25 @@ def test_a_reply_in_single_bytes_does_not_hold_up_a_session(stage: str) -> None:
     feed = ListFeed(envelopes("a"))
 
     async def work() -> None:
-        server = await asyncio.start_server(SlowServer(stage).serve, "127.0.0.1")
-        port = server.sockets[0].getsockname()[1]
-        connection = Connection(
-            "slow",
-            "127.0.0.1",
-            port,
-            **{"security": Security.NONE, **FIELDS.get(stage, {})},
-            local_hostname="client.example",
-            timeout_seconds=TIMEOUT_SECONDS,
-        )
+        async with stream_server(SlowServer(stage).serve) as port:
+            connection = Connection(
+                "slow",
+                "127.0.0.1",
+                port,
+                **{"security": Security.NONE, **FIELDS.get(stage, {})},
+                local_hostname="client.example",
+                timeout_seconds=TIMEOUT_SECONDS,
+            )
 
-        async def deliver() -> None:
-            session = await open_session(connection)
-            await session.send(feed)
+            async def deliver() -> None:
+                session = await open_session(connection)
+                await session.send(feed)
 
-        if stage == "QUIT":  # all is settled by then
-            await deliver()
-        else:
-            with pytest.raises(SessionError, match=r"no answer|a reply is missing"):
+            if stage == "QUIT":  # all is settled by then
                 await deliver()
-        server.close()
+            else:
+                with pytest.raises(SessionError, match=r"no answer|a reply is missing"):
+                    await deliver()
 
     run(work)
     if stage in (".", "RSET"):  # where one of their replies is missing, it may be either
@@ -121,15 +119,13 @@ def test_a_server_that_reads_no_more_does_not_hold_up_a_session() -> None:
                 return
 
     async def work() -> SessionError:
-        server = await asyncio.start_server(serve, "127.0.0.1")
-        port = server.sockets[0].getsockname()[1]
-        connection = Connection(
-            "deaf", "127.0.0.1", port, Security.NONE, timeout_seconds=TIMEOUT_SECONDS
-        )
-        session = await open_session(connection)
-        with pytest.raises(SessionError) as caught:
-            await session.send(feed)
-        server.close()
+        async with stream_server(serve) as port:
+            connection = Connection(
+                "deaf", "127.0.0.1", port, Security.NONE, timeout_seconds=TIMEOUT_SECONDS
+            )
+            session = await open_session(connection)
+            with pytest.raises(SessionError) as caught:
+                await session.send(feed)
         return caught.value
 
     assert "no answer in time" in str(run(work))

@@ -19,6 +19,7 @@ from tests.integration.smtp_fixtures import (
     deliver,
     envelopes,
     run,
+    stream_server,
 )
 from tests.smtpd import DROP, Fault, Settings, SmtpServer, Stage
 
@@ -258,13 +259,11 @@ def test_a_session_that_ends_when_mail_comes_defers_no_recipient(kind: str) -> N
         writer.write_eof()
 
     async def work() -> None:
-        server = await asyncio.start_server(serve, "127.0.0.1")
-        port = server.sockets[0].getsockname()[1]
-        connection = Connection("red", "127.0.0.1", port, Security.NONE, messages_in_flight=5)
-        session = await open_session(connection)
-        with pytest.raises(SessionError):
-            await session.send(feed)
-        server.close()
+        async with stream_server(serve) as port:
+            connection = Connection("red", "127.0.0.1", port, Security.NONE, messages_in_flight=5)
+            session = await open_session(connection)
+            with pytest.raises(SessionError):
+                await session.send(feed)
 
     run(work)
     attempt = feed.attempt("a")

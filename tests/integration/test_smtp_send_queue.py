@@ -16,7 +16,7 @@ from mailsluice.core.outcome import Verdict
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
 from mailsluice.smtp.session import SessionError
-from tests.integration.smtp_fixtures import ListFeed, envelopes, run
+from tests.integration.smtp_fixtures import ListFeed, envelopes, run, stream_server
 
 EHLO = b"250-mail.example\r\n250-PIPELINING\r\n250 CHUNKING\r\n"
 SMALL_BUFFER = 4_096
@@ -48,15 +48,13 @@ def test_a_message_that_the_server_did_not_acknowledge_is_not_uncertain(loop: st
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         listener.bind(("127.0.0.1", 0))
-        server = await asyncio.start_server(_serve, sock=listener)
-        port = listener.getsockname()[1]
-        connection = Connection(
-            "red", "127.0.0.1", port, Security.NONE, messages_in_flight=5, timeout_seconds=10.0
-        )
-        session = await open_session(connection)
-        with pytest.raises(SessionError):
-            await session.send(feed)
-        server.close()
+        async with stream_server(_serve, listener) as port:
+            connection = Connection(
+                "red", "127.0.0.1", port, Security.NONE, messages_in_flight=5, timeout_seconds=10.0
+            )
+            session = await open_session(connection)
+            with pytest.raises(SessionError):
+                await session.send(feed)
 
     run(work, loop)
     feed.check()

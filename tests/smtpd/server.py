@@ -146,7 +146,13 @@ class SmtpServer:
         self.most_open = max(self.most_open, self.open)
 
     async def _stop(self) -> None:
+        """Close what listens, and all sockets that were accepted, before the loop ends."""
         self._server.close()
+        await asyncio.sleep(0)  # a socket that was accepted just now gets its transport
         for session in self._made:
             session.drop()
-        await asyncio.sleep(0)  # lets the transports tell their end
+        handshakes = asyncio.all_tasks() - {asyncio.current_task()}
+        for handshake in handshakes:
+            handshake.cancel()
+        await asyncio.gather(*handshakes, return_exceptions=True)
+        await asyncio.sleep(0)  # the transports close their sockets and tell their end

@@ -77,8 +77,10 @@ def running(app: EventsApp) -> Iterator[Pushing]:
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         eventually(lambda: server.started)
+        pushing = Pushing(app, f"http://127.0.0.1:{listening.getsockname()[1]}")
         try:
-            yield Pushing(app, f"http://127.0.0.1:{listening.getsockname()[1]}")
+            with pushing.client:
+                yield pushing
         finally:
             server.should_exit = True
             thread.join()
