@@ -34,6 +34,8 @@ QUICK = Retry(max_attempts=3, first_delay_seconds=0.2, max_delay_seconds=0.2)
 BREAKER = BreakerSettings(
     failures=4, first_delay_seconds=0.01, max_delay_seconds=0.05, rest_seconds=0.1, probes=2
 )
+NEVER_SECONDS = 600.0
+"""How long a reply is waited for, also at a stop: a test that gets none fails before."""
 
 
 def processes() -> ForkServerContext:
@@ -48,7 +50,7 @@ def connection(name: str, server: SmtpServer, **fields: Any) -> Connection:
     defaults: dict[str, Any] = {
         "security": Security.NONE,
         "local_hostname": "client.example",
-        "timeout_seconds": 30.0,
+        "timeout_seconds": NEVER_SECONDS,
         "max_sessions": 2,
     }
     return Connection(name, server.host, server.port, **{**defaults, **fields})
@@ -172,7 +174,9 @@ class Sender:
         messages = launch.messages(
             document, run.outbox.columns(), identities, run.record.return_key
         )
-        settings = self.settings or SenderSettings(document.retry, document.uncertain, BREAKER, 1.0)
+        settings = self.settings or SenderSettings(
+            document.retry, document.uncertain, BREAKER, NEVER_SECONDS
+        )
         await asyncio.gather(
             *(
                 run.send(

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from deployments.server import stop
-
-_START_SECONDS = 20.0
+from tests.eventually import PATIENCE_SECONDS
 
 
 def require(program: Path, package: str) -> None:
@@ -47,7 +46,7 @@ def running(command: Sequence[str | Path]) -> Iterator[None]:
 
 def wait_for(greeting: bytes, port: int, log: Path) -> None:
     """Until it greets; fails with what its log says."""
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             with socket.create_connection(("127.0.0.1", port), 5) as link:

@@ -6,6 +6,12 @@ import asyncio
 import selectors
 from typing import Any
 
+import pytest
+
+from mailsluice.delivery import engine
+from mailsluice.smtp.link import Fault, Link
+from tests.smtpd import SmtpServer
+
 
 class HurriedLoop(asyncio.SelectorEventLoop):
     """Skips waits once it is told to hurry: where nothing is to be read, its next timer is due.
@@ -43,6 +49,10 @@ class HurriedLoop(asyncio.SelectorEventLoop):
         """
         self.call_soon_threadsafe(setattr, self, "_hurries", True)
 
+    def take_time(self) -> None:
+        """Wait as other loops do, until `hurry` is called again."""
+        self._hurries = False
+
     def skip(self, seconds: float) -> bool:
         """Set the clock forward, if it is to hurry."""
         if self._hurries:
@@ -61,3 +71,24 @@ class _SkippingSelector(selectors.DefaultSelector):
         if (ready := super().select(0)) or self._loop.skip(timeout):
             return ready
         return super().select(timeout)
+
+
+def skip_silence(server: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have runs skip the wait for replies of a server that hangs, until that wait has timed out.
+
+    The server hangs in one session at a time, and no other reply is under way then.
+    """
+    drop = Link._drop
+
+    def new_event_loop() -> HurriedLoop:
+        loop = HurriedLoop()
+        server.script.on_hang = loop.hurry
+        return loop
+
+    def drop_and_take_time(link: Link, fault: Fault) -> None:
+        if isinstance(link._loop, HurriedLoop):
+            link._loop.take_time()
+        drop(link, fault)
+
+    monkeypatch.setattr(engine, "new_event_loop", new_event_loop)
+    monkeypatch.setattr(Link, "_drop", drop_and_take_time)

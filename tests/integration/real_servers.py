@@ -11,7 +11,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deployments.server import free_port
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.integration.daemons import require
 from tests.integration.postfix import MASTER, postfix
 from tests.integration.smtp_fixtures import Certificates
@@ -100,6 +100,7 @@ def aiosmtpd_server(certificates: Certificates) -> Iterator[RealServer]:
             data_size_limit=SIZE_LIMIT,
             enable_SMTPUTF8=True,
             tls_context=certificates.context(),
+            ready_timeout=PATIENCE_SECONDS,
         )
         for kind, inbox in inboxes.items()
     }

@@ -16,6 +16,7 @@ import pytest
 from mailsluice.smtp.connection import Security
 from mailsluice.store import Database
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.integration.hurried_loop import skip_silence
 from tests.integration.smtp_fixtures import Certificates, secured
 from tests.smtpd import SmtpServer
 
@@ -83,7 +84,12 @@ CASES = [
 
 @pytest.mark.parametrize(("fault", "security"), CASES)
 async def test_a_fault_affects_its_own_recipient_alone(
-    fault: str, security: Security, sender: Sender, certificates: Certificates, tmp_path: Path
+    fault: str,
+    security: Security,
+    sender: Sender,
+    certificates: Certificates,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     domain = f"case{next(_numbers)}.example.com"
     good = people(8, domain)
@@ -91,8 +97,11 @@ async def test_a_fault_affects_its_own_recipient_alone(
     emails = [*good[:4], bad, *good[4:]]
     with SmtpServer(secured({}, security, certificates)) as server:
         ca_file = None if security is Security.NONE else certificates.ca_file
-        seconds = 2.0 if "hang" in fault else 60.0
-        red = connection("red", server, security=security, ca_file=ca_file, timeout_seconds=seconds)
+        sessions = 2
+        if "hang" in fault:
+            skip_silence(server, monkeypatch)
+            sessions = 1
+        red = connection("red", server, security=security, ca_file=ca_file, max_sessions=sessions)
         report = await sender.send(campaign(tmp_path, emails, name=domain), [red])
     rows = {email: row for email, row in sender.ledger.rows().items() if email.endswith(domain)}
     assert report.down == {}

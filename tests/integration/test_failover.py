@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import pytest
+
 from mailsluice.campaign import Campaign, Retry
 from mailsluice.core.moves import together
 from mailsluice.delivery import CampaignRun
@@ -23,6 +25,7 @@ from mailsluice.store import Campaigns, Database, reassignment
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
     BREAKER,
+    NEVER_SECONDS,
     Sender,
     campaign,
     connection,
@@ -30,6 +33,7 @@ from tests.integration.campaign_fixtures import (
     people,
     processes,
 )
+from tests.integration.hurried_loop import skip_silence
 from tests.smtpd import Settings, SmtpServer
 from tests.smtpd.faults import HANG, Everybody, Fault, Stage
 
@@ -46,7 +50,7 @@ async def sent(
     breaker: BreakerSettings = BREAKER,
 ) -> Report:
     """Send to everybody who can be reached."""
-    settings = SenderSettings(document.retry, document.uncertain, breaker, 1.0)
+    settings = SenderSettings(document.retry, document.uncertain, breaker, NEVER_SECONDS)
     await asyncio.to_thread(run.count)
     await send_connections(run, document, connections, settings=settings)
     return await asyncio.to_thread(run.report)
@@ -114,19 +118,22 @@ async def test_recipients_go_to_a_connection_that_had_finished_when_another_goes
 
 
 async def test_recipients_of_a_server_that_hangs_go_elsewhere(
-    sqlite_database: Database, tmp_path: Path
+    sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last message before has its reply; the server has not answered the MAIL of the next."""
     document = campaign(tmp_path, people(60), ("red", "green"), on_connection_down="reassign")
     hanging = Settings(everybody=Everybody(11, Fault(Stage.MAIL, HANG)))
     with SmtpServer(hanging) as red, SmtpServer() as green:
         servers = {"red": red, "green": green}
-        report = await sent_to(
-            sqlite_database, tmp_path, document, servers, timeout_seconds=0.5, max_sessions=2
-        )
+        skip_silence(red, monkeypatch)
+        red.hold(after=5)
+        sending = asyncio.ensure_future(sent_to(sqlite_database, tmp_path, document, servers))
+        await eventually_async(lambda: len(green.received), lambda number: number == 30)
+        red.release()
+        report = await sending
     assert report.down.keys() == {"red"}
     everybody_once(Sender(sqlite_database, tmp_path).ledger, servers)
-    assert moved(sqlite_database) == [("red", "green", 30 - len(red.received))]
+    assert moved(sqlite_database) == [("red", "green", 19)]
 
 
 async def test_a_slow_connection_keeps_its_recipients(

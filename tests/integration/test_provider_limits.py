@@ -70,8 +70,6 @@ async def test_limits_of_a_campaign_and_of_a_connection_hold_by_provider(
     assert [most_in_a_second(messages) <= 8 for messages in to_google] == [True, True]
     assert most_in_a_second([*to_google[0], *to_google[1]]) <= 16
     assert most_in_a_second(received(red, "yahoo.com")) <= 12
-    last = max(one.time for one in received(red, "example.com"))
-    assert sum(one.time > last for one in to_google[0]) > 10  # nobody else waited for Google
 
 
 async def test_senders_of_one_connection_share_the_limit_of_a_provider(

@@ -375,12 +375,12 @@ async def test_a_deferred_recipient_keeps_its_time_over_a_restart(
 async def test_waiting_for_a_deferred_recipient_outlives_idle_sessions(
     sender: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sessions end meanwhile; a new one is opened when the recipient is due."""
+    """The session ends meanwhile; a new one is opened when the recipient is due."""
     monkeypatch.setattr("mailsluice.delivery.envelope_queue._IDLE_SECONDS", 0.001)
     later = {"first_delay_seconds": 1, "max_delay_seconds": 1}
-    document = campaign(tmp_path, ["450-at-rcpt-once.1@example.com", *people(3)], retry=later)
+    document = campaign(tmp_path, ["450-at-rcpt-once.1@example.com"], retry=later)
     with SmtpServer() as server:
         target = connection("red", server, max_sessions=1)
         await sender.send(document, [target])
         assert server.sessions == 2
-    assert sender.ledger.states() == {"sent": 4}
+    assert sender.ledger.states() == {"sent": 1}

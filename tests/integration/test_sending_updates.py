@@ -57,7 +57,8 @@ async def test_a_new_day_has_its_own_cap(
         run = await asyncio.to_thread(sender.prepare, document)
         try:
             sending = asyncio.create_task(sender.send_prepared(run, document, [warm]))
-            await eventually_async(lambda: len(server.received) >= 5)
+            await eventually_async(run.next_in, lambda seconds: seconds >= 60)
+            assert len(server.received) == 5
             assert await run.update(warm) == []
             assert "red" in run._rules_of
             today = run._rules_of["red"]
@@ -68,4 +69,3 @@ async def test_a_new_day_has_its_own_cap(
             await sending
         finally:
             await run.close()
-        assert len(server.received) == 5
