@@ -18,9 +18,9 @@ from mailsluice.campaign.throttle import ProviderThrottles
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.timezones import Timezone
 from mailsluice.events.pulled.account import EventAccount, EventsApi
+from mailsluice.oauth.client import OAuth
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.dkim.settings import Dkim
-from mailsluice.smtp.oauth import OAuth
 
 if TYPE_CHECKING:
     from mailsluice.operations.events.sources import EventSource

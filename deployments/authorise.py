@@ -21,8 +21,8 @@ from pydantic import SecretStr
 from blocks import SMTPConnection
 from blocks.loading import load_connection_block
 from mailsluice.core.errors import MailsluiceError
-from mailsluice.smtp.token_request import oauth_client
-from mailsluice.smtp.token_trouble import named
+from mailsluice.oauth.request import oauth_client
+from mailsluice.oauth.trouble import named
 
 _WAIT_SECONDS = 300.0
 _GOOGLE = {"oauth2.googleapis.com": "https://accounts.google.com/o/oauth2/v2/auth"}

@@ -15,9 +15,9 @@ from blocks.loading import load_connection, load_host_sessions
 from flows.support.operation import operation
 from flows.support.rotated_tokens import keep_rotated_tokens
 from flows.support.session_slots.spare import spare_slot
+from mailsluice.oauth.tokens import Tokens
 from mailsluice.operations.verify_connection import ConnectionCheck, TrialMail, inspect
 from mailsluice.operations.verify_connection.host_remarks import host_remarks
-from mailsluice.smtp.tokens import Tokens
 from tasks.inspection import publish_inspection
 
 _NO_MAIL = TrialMail()

@@ -111,8 +111,8 @@ async def _inspect(connection: Connection, mail: TrialMail) -> ConnectionCheck:
     from datetime import UTC, datetime
 
     from flows.support.rotated_tokens import keep_rotated_tokens
+    from mailsluice.oauth.tokens import Tokens
     from mailsluice.operations.verify_connection import inspect
-    from mailsluice.smtp.tokens import Tokens
 
     tokens = Tokens()
     async with keep_rotated_tokens(tokens, logging.getLogger(__name__)):

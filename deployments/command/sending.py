@@ -99,7 +99,7 @@ async def _send(document: Campaign, connections: list[Connection], **options: An
     """
     import mailsluice
     from flows.support.rotated_tokens import keep_rotated_tokens
-    from mailsluice.smtp.tokens import Tokens
+    from mailsluice.oauth.tokens import Tokens
 
     tokens = Tokens()
     async with keep_rotated_tokens(tokens, logging.getLogger(__name__)):

@@ -20,6 +20,7 @@ from mailsluice.audience.resolved import Audience
 from mailsluice.audience.sample import Sample, find, first_in
 from mailsluice.campaign import Campaign, SenderIdentity
 from mailsluice.core.envelope import Envelope
+from mailsluice.oauth.tokens import Tokens
 from mailsluice.operations import launch
 from mailsluice.operations.identities import shown_identities
 from mailsluice.operations.preview import MessagePreview
@@ -27,7 +28,6 @@ from mailsluice.operations.preview.rendering import message_preview
 from mailsluice.operations.send_test import Delivery, SendTestResult, copies, deliver
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.login import open_session
-from mailsluice.smtp.tokens import Tokens
 from mailsluice.store import Database
 from tasks.resolve_recipients import resolve_recipients
 

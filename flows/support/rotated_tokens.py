@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from blocks.loading import load_connection_block
 from flows.support.session_slots.notices import Logger
-from mailsluice.smtp.tokens import Tokens
+from mailsluice.oauth.tokens import Tokens
 
 _CLOSE_SECONDS = 30.0  # the client asks a busy server again for about so long
 

@@ -27,10 +27,10 @@ from mailsluice.delivery.rule_book import ConnectionRules, RuleBook
 from mailsluice.delivery.session_pool import OpenSession
 from mailsluice.delivery.store_thread import StoreThread
 from mailsluice.message import CompiledMessage
+from mailsluice.oauth.tokens import Tokens
 from mailsluice.reports.progress import ConnectionFacts, Finish, Progress
 from mailsluice.smtp.connection import Connection, differences
 from mailsluice.smtp.login import open_session
-from mailsluice.smtp.tokens import Tokens
 from mailsluice.stop_loss import Figures, Unit, add_figures
 from mailsluice.store import Canaries, Database, Outbox, Zones
 

@@ -22,6 +22,7 @@ from mailsluice.core.memory import return_memory
 from mailsluice.core.status import CampaignStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.metrics.run_meter import metered
+from mailsluice.oauth.tokens import OnRotated
 from mailsluice.operations import launch
 from mailsluice.operations.document_file import Document, read_campaign
 from mailsluice.operations.failover import watched_connections
@@ -35,7 +36,6 @@ from mailsluice.reports.campaign import Report
 from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.reports.progress import Progress
 from mailsluice.smtp.connection import Connection
-from mailsluice.smtp.tokens import OnRotated
 from mailsluice.store import Campaigns, Database, home
 
 WAIT_SECONDS = 300.0

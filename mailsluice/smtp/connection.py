@@ -11,8 +11,8 @@ from mailsluice.campaign.identity import SenderIdentity
 from mailsluice.campaign.throttle import ProviderThrottle, ProviderThrottles
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.limits import limits, refuse_no_calendar
+from mailsluice.oauth.client import OAuth
 from mailsluice.smtp.dkim.settings import Dkim
-from mailsluice.smtp.oauth import OAuth
 
 
 class Security(StrEnum):

@@ -15,6 +15,8 @@ import aiosmtplib
 from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.masking import without_secrets
 from mailsluice.core.outcome import Attempt, Phase
+from mailsluice.oauth.sasl import TOKEN_METHODS
+from mailsluice.oauth.tokens import Tokens, TokenSource
 from mailsluice.smtp.chunked import ChunkedSession
 from mailsluice.smtp.commands import Hello, Offer
 from mailsluice.smtp.connection import Connection, Security
@@ -23,8 +25,7 @@ from mailsluice.smtp.link import Link
 from mailsluice.smtp.pipelined import PipelinedSession
 from mailsluice.smtp.sequential import SequentialSession
 from mailsluice.smtp.session import Session, SessionError
-from mailsluice.smtp.token_login import TOKEN_METHODS, log_in_with_token
-from mailsluice.smtp.tokens import Tokens, TokenSource
+from mailsluice.smtp.token_login import log_in_with_token
 from mailsluice.smtp.trouble import attempt_from, refused
 
 _ENCRYPTED_METHODS = ("plain", "login", "cram-md5")

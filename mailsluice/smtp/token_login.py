@@ -9,11 +9,12 @@ import aiosmtplib
 from mailsluice.core.local_cause import LocalCause
 from mailsluice.core.masking import without_secrets
 from mailsluice.core.outcome import Attempt, Phase
+from mailsluice.oauth.sasl import AFTER_REASON, first_response
+from mailsluice.oauth.tokens import TokenSource
+from mailsluice.oauth.trouble import TokenError
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.session import SessionError
-from mailsluice.smtp.tokens import TokenSource
 
-TOKEN_METHODS = ("xoauth2", "oauthbearer")
 _GO_ON, _SUCCESS, _REFUSED = 334, 235, 535
 
 
@@ -28,19 +29,26 @@ async def log_in_with_token(
         SMTPAuthenticationError: The server refuses the other token as well.
         SessionError: The token server issues no token.
     """
-    token = await tokens.token(connection)
+    token = await _token(tokens, connection)
     try:
         await _log_in(smtp, method, connection, token)
     except aiosmtplib.SMTPAuthenticationError as error:
         if error.code != _REFUSED:
             raise
-        other = await tokens.token(connection, refused=token)
+        other = await _token(tokens, connection, refused=token)
         try:
             await _log_in(smtp, method, connection, other)
         except aiosmtplib.SMTPServerDisconnected:  # some servers allow one try in a session
             text = f"the server refused the access token and closed the link: {error.message}"
             attempt = Attempt(Phase.LOGIN, None, text, cause=LocalCause.TOKEN_REFUSED)
             raise SessionError(attempt) from None
+
+
+async def _token(tokens: TokenSource, connection: Connection, refused: str | None = None) -> str:
+    try:
+        return await tokens.token(connection, refused)
+    except TokenError as error:
+        raise SessionError(error.attempt) from None
 
 
 async def _log_in(smtp: aiosmtplib.SMTP, method: str, connection: Connection, token: str) -> None:
@@ -57,16 +65,9 @@ async def _say(smtp: aiosmtplib.SMTP, method: str, connection: Connection, token
     if method == "xoauth2":
         await smtp.auth_xoauth2(username, token)
         return
-    first = base64.b64encode(bearer_response(username, connection.host, connection.port, token))
-    reply = await smtp.execute_command(b"AUTH", b"OAUTHBEARER", first)
-    if reply.code == _GO_ON:  # the reason as JSON, before the refusal (RFC 7628 section 3.2.3)
-        reply = await smtp.execute_command(base64.b64encode(b"\x01"))
+    first = first_response(method, username, connection.host, connection.port, token)
+    reply = await smtp.execute_command(b"AUTH", b"OAUTHBEARER", base64.b64encode(first))
+    if reply.code == _GO_ON:  # with the reason of the refusal
+        reply = await smtp.execute_command(base64.b64encode(AFTER_REASON[method]))
     if reply.code != _SUCCESS:
         raise aiosmtplib.SMTPAuthenticationError(reply.code, reply.message)
-
-
-def bearer_response(username: str, host: str, port: int, token: str) -> bytes:
-    """Return a client's first response (RFC 7628 section 3.1; names as in RFC 5801 section 4)."""
-    name = username.replace("=", "=3D").replace(",", "=2C")
-    parts = (f"n,a={name},", f"host={host}", f"port={port}", f"auth=Bearer {token}", "", "")
-    return "\x01".join(parts).encode()

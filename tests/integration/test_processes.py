@@ -24,12 +24,12 @@ from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError
 from mailsluice.delivery import CampaignRun
 from mailsluice.delivery.slotted_session import SlotSource
+from mailsluice.oauth.client import OAuth
 from mailsluice.operations.processes import Processes, member
 from mailsluice.operations.processes.processes import FreeSlots
 from mailsluice.reports.campaign import Report
 from mailsluice.reports.progress import Cause
 from mailsluice.smtp.connection import Connection
-from mailsluice.smtp.oauth import OAuth
 from mailsluice.store import Database, Senders
 from tests.children import children, is_gone
 from tests.eventually import eventually_async

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from mailsluice.oauth.client import OAuth
+from mailsluice.oauth.tokens import Tokens
 from mailsluice.reports.campaign import Report
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.login import open_session
-from mailsluice.smtp.oauth import OAuth
-from mailsluice.smtp.tokens import Tokens
 from mailsluice.store import Database
 from tests.integration.campaign_fixtures import Sender, campaign, connection, everybody_once, people
 from tests.smtpd import Settings, SmtpServer

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from mailsluice.core.outcome import Phase, Trouble, classify
+from mailsluice.oauth.client import OAuth
+from mailsluice.oauth.tokens import Tokens
 from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.login import open_session
-from mailsluice.smtp.oauth import OAuth
 from mailsluice.smtp.session import SessionError
-from mailsluice.smtp.tokens import Tokens
 from tests.integration.smtp_fixtures import (
     LOOPS,
     Certificates,
@@ -192,7 +192,7 @@ FAILURES: list[tuple[Reply, Trouble, str]] = [
     (error("unauthorized_client", 401), Trouble.DOWN, "check client ID and client secret"),
     (error("invalid_scope"), Trouble.DOWN, "check the scope"),
     (error("what?"), Trouble.DOWN, "check the block's oauth box"),
-    (error("temporarily_unavailable"), Trouble.SESSION, "tried again"),
+    (error("temporarily_unavailable"), Trouble.SESSION, "this usually passes"),
     (error("slow_down", 429), Trouble.SESSION, "status 429"),  # JSON, but no refusal
     (error("server_error", 503), Trouble.SESSION, "status 503"),
     ((502, b"<html>"), Trouble.SESSION, "status 502"),

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailsluice.oauth.client import OAuth
+from mailsluice.oauth.tokens import Tokens, fresh_seconds
+from mailsluice.oauth.trouble import TokenError
 from mailsluice.smtp.connection import Connection
-from mailsluice.smtp.oauth import OAuth
-from mailsluice.smtp.session import SessionError
-from mailsluice.smtp.tokens import Tokens, fresh_seconds
 from tests.eventually import eventually_async
 from tests.token_server import TokenServer, error
 
@@ -89,7 +89,7 @@ async def test_waiting_sessions_share_the_failure(granting: TokenServer) -> None
     tokens, red = Tokens(), target(granting)
     granting.fails = [error("invalid_grant")]
     ends = await asyncio.gather(*(tokens.token(red) for _ in range(5)), return_exceptions=True)
-    assert {type(one) for one in ends} == {SessionError}
+    assert {type(one) for one in ends} == {TokenError}
     assert granting.handed_out == 1
     assert await tokens.token(red) == "access-2"  # who comes later asks again
 

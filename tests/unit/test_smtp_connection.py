@@ -11,8 +11,8 @@ from pydantic import SecretStr, ValidationError
 
 from mailsluice.campaign.throttle import ProviderThrottle
 from mailsluice.campaign.warm_up import WarmUp
+from mailsluice.oauth.client import OAuth
 from mailsluice.smtp.connection import Connection, differences
-from mailsluice.smtp.oauth import OAuth
 
 BEFORE = Connection(
     "red", "smtp.example.com", 587, username="me", password="secret", per_minute=100

@@ -1,4 +1,4 @@
-"""The messages of OAUTHBEARER; those of XOAUTH2 are aiosmtplib's."""
+"""The messages of a login with an access token."""
 
 from __future__ import annotations
 
@@ -9,21 +9,30 @@ from typing import Any, cast
 import aiosmtplib
 import pytest
 
+from mailsluice.oauth.client import OAuthLogin
+from mailsluice.oauth.sasl import first_response
+from mailsluice.oauth.tokens import Tokens
 from mailsluice.smtp.connection import Connection
-from mailsluice.smtp.token_login import bearer_response, log_in_with_token
-from mailsluice.smtp.tokens import Tokens
+from mailsluice.smtp.token_login import log_in_with_token
 
 
 def test_the_example_of_rfc_7628() -> None:
     token = "vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg=="
-    assert bearer_response("user@example.com", "server.example.com", 143, token) == (
+    given = ("user@example.com", "server.example.com", 143, token)
+    assert first_response("oauthbearer", *given) == (
         b"n,a=user@example.com,\x01host=server.example.com\x01port=143\x01"
         b"auth=Bearer vF9dft4qmTc2Nvb3RlckBhdHRhdmlzdGEuY29tCg==\x01\x01"
     )
 
 
 def test_a_comma_or_an_equals_sign_in_the_user_name_is_escaped() -> None:
-    assert bearer_response("a,b=c", "h", 1, "t").startswith(b"n,a=a=2Cb=3Dc,\x01")
+    assert first_response("oauthbearer", "a,b=c", "h", 1, "t").startswith(b"n,a=a=2Cb=3Dc,\x01")
+
+
+def test_the_example_of_xoauth2() -> None:
+    """Google's documentation has it, in base64."""
+    said = first_response("xoauth2", "someuser@example.com", "imap.gmail.com", 993, "ya29.vF9dft4")
+    assert said == b"user=someuser@example.com\x01auth=Bearer ya29.vF9dft4\x01\x01"
 
 
 class _Repeating:
@@ -35,7 +44,7 @@ class _Repeating:
 
 
 class _Known(Tokens):
-    async def token(self, connection: Connection, refused: str | None = None) -> str:
+    async def token(self, login: OAuthLogin, refused: str | None = None) -> str:
         return "ya29.secret-token"
 
 

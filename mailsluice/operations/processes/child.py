@@ -26,6 +26,8 @@ from mailsluice.delivery import RouteResult, SenderRun
 from mailsluice.delivery.engine import Engine
 from mailsluice.delivery.slot_lending import BorrowedSlots
 from mailsluice.delivery.slotted_session import open_with_slot
+from mailsluice.oauth.client import OAuthLogin
+from mailsluice.oauth.trouble import TokenError
 from mailsluice.operations import launch
 from mailsluice.operations.processes.frames import (
     AskSlot,
@@ -51,7 +53,7 @@ from mailsluice.operations.processes.frames import (
 )
 from mailsluice.smtp.connection import Connection
 from mailsluice.smtp.login import open_session
-from mailsluice.smtp.session import Session, SessionError
+from mailsluice.smtp.session import Session
 from mailsluice.store import Database, Ending
 from mailsluice.store.trouble import DatabaseError
 
@@ -90,12 +92,12 @@ class RunTokens:
         self._tickets = 0
         self._asked: dict[int, asyncio.Future[str]] = {}
 
-    async def token(self, connection: Connection, refused: str | None = None) -> str:
+    async def token(self, login: OAuthLogin, refused: str | None = None) -> str:
         self._tickets += 1
         ticket = self._tickets
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._asked[ticket] = answer
-        self._tell(AskToken(connection.name, ticket, refused))
+        self._tell(AskToken(login.name, ticket, refused))
         try:
             return await answer
         finally:
@@ -109,7 +111,7 @@ class RunTokens:
         if isinstance(answer.token, str):
             asked.set_result(answer.token)
         else:
-            asked.set_exception(SessionError(answer.token))
+            asked.set_exception(TokenError(answer.token))
 
 
 class Part:

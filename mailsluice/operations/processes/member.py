@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from mailsluice.delivery.slot_lending import SlotDesk
 from mailsluice.delivery.slotted_session import SlotSource
+from mailsluice.oauth.tokens import TokenSource
+from mailsluice.oauth.trouble import TokenError
 from mailsluice.operations.processes.frames import (
     AskSlot,
     AskToken,
@@ -33,8 +35,6 @@ from mailsluice.operations.processes.frames import (
 )
 from mailsluice.operations.processes.layout import Part
 from mailsluice.smtp.connection import Connection
-from mailsluice.smtp.session import SessionError
-from mailsluice.smtp.tokens import TokenSource
 
 _CHILD = "mailsluice.operations.processes.child"
 
@@ -160,7 +160,7 @@ class Member:
         known = self._supervision.connections[connection]
         try:
             token = await self._supervision.tokens.token(known, refused)
-        except SessionError as error:
+        except TokenError as error:
             self.tell(TokenAnswer(ticket, error.attempt))
         else:
             self.tell(TokenAnswer(ticket, token))

@@ -14,11 +14,11 @@ from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError, JournalError
 from mailsluice.delivery import CampaignRun, RouteResult
 from mailsluice.delivery.slotted_session import SlotSource
+from mailsluice.oauth.tokens import TokenSource
 from mailsluice.operations.processes.frames import Begin, Hold, ReadMoves, Stop, Update
 from mailsluice.operations.processes.layout import Part, laid_out, process_count
 from mailsluice.operations.processes.member import Member
 from mailsluice.smtp.connection import Connection, differences
-from mailsluice.smtp.tokens import TokenSource
 from mailsluice.store.trouble import DatabaseError
 
 logger = logging.getLogger(__name__)

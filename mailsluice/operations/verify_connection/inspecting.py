@@ -6,6 +6,7 @@ import socket
 from contextlib import suppress
 from datetime import datetime
 
+from mailsluice.oauth.tokens import Tokens
 from mailsluice.operations.verify_connection.diagnosis import ABOUT_CERTIFICATES
 from mailsluice.operations.verify_connection.finding import ConnectionCheck, Result, Step
 from mailsluice.operations.verify_connection.offered import consequences, keywords
@@ -19,7 +20,6 @@ from mailsluice.smtp.login import Opening
 from mailsluice.smtp.reaching import is_loopback, look_up, reach
 from mailsluice.smtp.replies import bounded
 from mailsluice.smtp.session import SessionError, reply_text
-from mailsluice.smtp.tokens import Tokens
 
 
 async def inspect(

@@ -1,8 +1,8 @@
-"""The OAuth 2.0 client of a connection, for logging in with a token instead of a password."""
+"""An OAuth 2.0 client, for logging in with a token instead of a password."""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Protocol, Self
 
 from pydantic import (
     ConfigDict,
@@ -20,7 +20,7 @@ _Text = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 
 
 class OAuth(Document):
-    """A client of Google, Microsoft or another provider, with a permission to send for a mailbox.
+    """A client of Google, Microsoft or another provider, with a permission for a mailbox.
 
     Left empty: no OAuth.
     """
@@ -76,7 +76,7 @@ class OAuth(Document):
 
     @property
     def is_used(self) -> bool:
-        """Whether the connection logs in with OAuth."""
+        """Whether the login is with OAuth."""
         return self.client_id is not None
 
     @property
@@ -88,3 +88,23 @@ class OAuth(Document):
         """Return the values that must not be shown."""
         secrets = (self.client_secret, self.refresh_token)
         return [secret.get_secret_value() for secret in secrets if secret]
+
+
+class OAuthLogin(Protocol):
+    """A connection or a mailbox that logs in with OAuth."""
+
+    @property
+    def name(self) -> str:
+        """The block, as `deployments.authorise` takes it: `gmail`, or `mailbox/bounces`."""
+
+    @property
+    def oauth(self) -> OAuth:
+        """The client."""
+
+    @property
+    def ca_file(self) -> str | None:
+        """PEM file of a CA to trust beside the system's."""
+
+    @property
+    def timeout_seconds(self) -> float:
+        """The longest wait for the token server."""

@@ -1,4 +1,4 @@
-"""The access tokens of a run: one for each connection, shared by its sessions.
+"""The access tokens of a run: one for each connection or mailbox, shared by its sessions.
 
 One session asks the token server, and the others wait for the same answer, even if it is a failure.
 A refresh token that appears in the block is used when the next access token is due, not at once.
@@ -15,15 +15,14 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from mailsluice.smtp.connection import Connection
-from mailsluice.smtp.oauth import OAuth
-from mailsluice.smtp.session import SessionError
-from mailsluice.smtp.token_request import ask
+from mailsluice.oauth.client import OAuth, OAuthLogin
+from mailsluice.oauth.request import ask
+from mailsluice.oauth.trouble import TokenError
 
 _MARGIN_SECONDS = 300.0
 
 OnRotated = Callable[[str, SecretStr, SecretStr], None]
-"""Called with the connection's name, the used refresh token, and the one that replaces it."""
+"""Called with the login's name, the used refresh token, and the one that replaces it."""
 
 
 def fresh_seconds(lifetime_seconds: float) -> float:
@@ -34,15 +33,18 @@ def fresh_seconds(lifetime_seconds: float) -> float:
 class TokenSource(Protocol):
     """Where sessions get access tokens."""
 
-    async def token(self, connection: Connection, refused: str | None = None) -> str:
+    async def token(self, login: OAuthLogin, refused: str | None = None) -> str:
         """Return an access token that is valid for some time, other than `refused`.
 
-        Raises SessionError if the token server issues none.
+        Raises TokenError if the token server issues none.
         """
 
 
 class Tokens:
-    """The access tokens of all connections. All calls are on one event loop."""
+    """The access tokens of all logins.
+
+    The calls for one login are on one event loop, or one after the other.
+    """
 
     def __init__(
         self, on_rotated: OnRotated | None = None, *, clock: Callable[[], float] = time.monotonic
@@ -51,14 +53,14 @@ class Tokens:
         self._clock = clock
         self._sources: dict[tuple[str, OAuth], _Source] = {}
 
-    async def token(self, connection: Connection, refused: str | None = None) -> str:
+    async def token(self, login: OAuthLogin, refused: str | None = None) -> str:
         """See `TokenSource.token`."""
-        key = connection.name, connection.oauth.client
+        key = login.name, login.oauth.client
         source = self._sources.get(key)
         if source is None:
             source = self._sources[key] = _Source(self._clock)
-        source.adopt(connection.oauth.refresh_token)
-        return await source.token(connection, refused, self.on_rotated)
+        source.adopt(login.oauth.refresh_token)
+        return await source.token(login, refused, self.on_rotated)
 
 
 class _Source:
@@ -77,7 +79,7 @@ class _Source:
         self._refresh: SecretStr | None = None
         self._known: set[SecretStr] = set()
         self._exchanges = 0
-        self._failure: SessionError | None = None
+        self._failure: TokenError | None = None
 
     def adopt(self, refresh_token: SecretStr | None) -> None:
         """Use a refresh token from the block for the next exchange, unless it was known before.
@@ -89,25 +91,25 @@ class _Source:
             self._refresh = refresh_token
 
     async def token(
-        self, connection: Connection, refused: str | None, on_rotated: OnRotated | None
+        self, login: OAuthLogin, refused: str | None, on_rotated: OnRotated | None
     ) -> str:
         seen = self._exchanges
         async with self._lock:
             has_waited = self._exchanges > seen
             if has_waited and self._failure:
-                raise SessionError(self._failure.attempt)
+                raise TokenError(self._failure.attempt)
             is_fresh = has_waited or self._clock() < self._fresh_until
             if is_fresh and self._access is not None and self._access != refused:
                 return self._access
-            return await self._exchange(connection, on_rotated)
+            return await self._exchange(login, on_rotated)
 
-    async def _exchange(self, connection: Connection, on_rotated: OnRotated | None) -> str:
+    async def _exchange(self, login: OAuthLogin, on_rotated: OnRotated | None) -> str:
         used = self._refresh
-        oauth = connection.oauth.model_copy(update={"refresh_token": used})
+        oauth = login.oauth.model_copy(update={"refresh_token": used})
         asked_at, self._failure = self._clock(), None
         try:
-            grant = await ask(oauth, connection)
-        except SessionError as error:
+            grant = await ask(oauth, login)
+        except TokenError as error:
             self._failure = error
             raise
         finally:
@@ -119,5 +121,5 @@ class _Source:
             self._known.add(new)
             self._refresh = new
             if on_rotated:
-                on_rotated(connection.name, used, new)
+                on_rotated(login.name, used, new)
         return grant.access_token

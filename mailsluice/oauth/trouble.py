@@ -1,4 +1,4 @@
-"""Describe errors of a token server, with the next step."""
+"""Errors of a token server, with the next step."""
 
 from __future__ import annotations
 
@@ -6,22 +6,31 @@ import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
+from mailsluice.core.errors import MailsluiceError
 from mailsluice.core.local_cause import LocalCause
-from mailsluice.core.masking import without_secrets
+from mailsluice.core.masking import masked, without_secrets
 from mailsluice.core.outcome import Attempt, Phase
-from mailsluice.smtp.connection import Connection
-from mailsluice.smtp.oauth import OAuth
-from mailsluice.smtp.session import SessionError
-from mailsluice.smtp.trouble import refused
+from mailsluice.oauth.client import OAuth, OAuthLogin
 
 TOO_MANY, _SERVERS_TROUBLE = 429, 500
 _MOST_TEXT = 300
 
 
-def named(error: Exception, oauth: OAuth, connection: Connection) -> SessionError | None:
-    """Turn an error of a token server into a SessionError (RFC 6749 section 5.2).
+class TokenError(MailsluiceError):
+    """There is no access token for a login.
 
-    Its attempt says whether the connection is down, or the trouble passes. None if the error is not
+    The attempt says why, and whether that passes. The message has no addresses and no secrets.
+    """
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        super().__init__(masked(attempt.text))
+
+
+def named(error: Exception, oauth: OAuth, login: OAuthLogin) -> TokenError | None:
+    """Turn an error of a token server into a TokenError (RFC 6749 section 5.2).
+
+    None if the error is not
     from a token server.
     """
     import httpx
@@ -29,23 +38,23 @@ def named(error: Exception, oauth: OAuth, connection: Connection) -> SessionErro
 
     where = f"the token server {urlsplit(oauth.token_url or '').hostname}"
     if isinstance(error, OAuthError):
-        return _refusal(error, where, oauth, connection)
+        return _refusal(error, where, oauth, login)
     if isinstance(error, httpx.HTTPStatusError):
         return _status(error.response.status_code, where)
     if isinstance(error, httpx.RequestError):
-        return _link(error, where, connection)
+        return _link(error, where, login)
     if isinstance(error, (ValueError, TypeError)):
         return _passes(f"{where} gave a malformed reply: is token_url in the oauth box right?")
     return None
 
 
-def _refusal(error: Any, where: str, oauth: OAuth, connection: Connection) -> SessionError:
+def _refusal(error: Any, where: str, oauth: OAuth, login: OAuthLogin) -> TokenError:
     code, cause = str(error.error), LocalCause.TOKEN_SERVER
     if code in ("temporarily_unavailable", "server_error"):
-        return _passes(f"{where} says {code}: it is tried again")
+        return _passes(f"{where} says {code}: this usually passes")
     if code in ("invalid_grant", "interaction_required", "consent_required"):
         cause = LocalCause.TOKEN_REFUSED
-        advice = f"the refresh token was revoked or has run out: {authorise(connection)}"
+        advice = f"the refresh token was revoked or has run out: {authorise(login)}"
     elif code in ("invalid_client", "unauthorized_client"):
         advice = "check client ID and client secret in the block's oauth box"
     elif code == "invalid_scope":
@@ -53,7 +62,7 @@ def _refusal(error: Any, where: str, oauth: OAuth, connection: Connection) -> Se
     else:
         advice = "check the block's oauth box"
     words = _words(code, error.description, oauth)
-    return refused(Phase.LOGIN, f"{where} says {words}: {advice}", cause)
+    return refused(f"{where} says {words}: {advice}", cause)
 
 
 def _words(code: str, description: object, oauth: OAuth) -> str:
@@ -63,37 +72,41 @@ def _words(code: str, description: object, oauth: OAuth) -> str:
     return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + " ..."
 
 
-def authorise(connection: Connection) -> str:
-    """Return the next step for a connection without a valid refresh token."""
+def authorise(login: OAuthLogin) -> str:
+    """Return the next step for a login without a valid refresh token."""
     return (
-        f"authorise it with `python -m deployments.authorise {connection.name}`, or put a new "
+        f"authorise it with `python -m deployments.authorise {login.name}`, or put a new "
         "refresh token into the block's oauth box, then Retry the run"
     )
 
 
-def _status(status: int, where: str) -> SessionError:
+def _status(status: int, where: str) -> TokenError:
     if status == TOO_MANY or status >= _SERVERS_TROUBLE:
-        return _passes(f"{where} answers with status {status}: it is tried again")
+        return _passes(f"{where} answers with status {status}: this usually passes")
     return refused(
-        Phase.LOGIN,
         f"{where} answers with status {status} and no reason: is token_url in the oauth box right?",
         LocalCause.TOKEN_SERVER,
     )
 
 
-def _link(error: Exception, where: str, connection: Connection) -> SessionError:
+def _link(error: Exception, where: str, login: OAuthLogin) -> TokenError:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = cause.verify_message.rstrip(".")
             text = f"the certificate of {where} does not verify: {reason}"
-            return refused(Phase.LOGIN, text, LocalCause.TOKEN_SERVER)
+            return refused(text, LocalCause.TOKEN_SERVER)
         cause = cause.__cause__ or cause.__context__
     kind = type(error).__name__
     if "Timeout" in kind:
-        return _passes(f"no answer from {where} in {connection.timeout_seconds:g} s")
+        return _passes(f"no answer from {where} in {login.timeout_seconds:g} s")
     return _passes(f"{where} cannot be reached ({kind}): is it up, is token_url right?")
 
 
-def _passes(text: str) -> SessionError:
-    return SessionError(Attempt(Phase.LOGIN, None, text, cause=LocalCause.TOKEN_SERVER))
+def refused(text: str, cause: LocalCause) -> TokenError:
+    """Return the error of a login that cannot succeed as it is set up."""
+    return TokenError(Attempt(Phase.LOGIN, None, text, True, cause))
+
+
+def _passes(text: str) -> TokenError:
+    return TokenError(Attempt(Phase.LOGIN, None, text, cause=LocalCause.TOKEN_SERVER))

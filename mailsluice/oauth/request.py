@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mailsluice.core.local_cause import LocalCause
-from mailsluice.core.outcome import Phase
-from mailsluice.smtp.connection import Connection
-from mailsluice.smtp.oauth import OAuth
-from mailsluice.smtp.token_trouble import TOO_MANY, authorise, named
-from mailsluice.smtp.trouble import refused
+from mailsluice.oauth.client import OAuth, OAuthLogin
+from mailsluice.oauth.trouble import TOO_MANY, authorise, named, refused
 
 _DEFAULT_SECONDS = 3_600.0
 """The lifetime of a token if the server does not give it (it should, RFC 6749 section 5.1)."""
@@ -70,21 +67,21 @@ def _passing(response: Any) -> Any:
     return response
 
 
-async def ask(oauth: OAuth, connection: Connection) -> Grant:
+async def ask(oauth: OAuth, login: OAuthLogin) -> Grant:
     """Exchange the refresh token for an access token.
 
-    Raises SessionError: the connection is down, or the trouble passes.
+    `oauth` is the login's client with the refresh token to use. Raises TokenError.
     """
     if oauth.refresh_token is None:
-        text = f"there is no refresh token yet: {authorise(connection)}"
-        raise refused(Phase.LOGIN, text, LocalCause.TOKEN_REFUSED)
+        text = f"there is no refresh token yet: {authorise(login)}"
+        raise refused(text, LocalCause.TOKEN_REFUSED)
     used = oauth.refresh_token.get_secret_value()
-    seconds = connection.timeout_seconds
+    seconds = login.timeout_seconds
     try:
-        async with oauth_client(oauth, connection.ca_file, timeout=seconds) as client:
+        async with oauth_client(oauth, login.ca_file, timeout=seconds) as client:
             return _grant(await client.refresh_token(oauth.token_url, refresh_token=used), used)
     except Exception as error:
-        if trouble := named(error, oauth, connection):
+        if trouble := named(error, oauth, login):
             raise trouble from None  # since the cause may contain secrets
         raise
 
