@@ -148,6 +148,15 @@ async def load_mailbox(name: str) -> Mailbox:
     return await _load(Mailbox, name)
 
 
+async def load_login_block(name: str) -> SMTPConnection | Mailbox:
+    """Load the block of a login that may use OAuth. Raises CampaignError when there is none.
+
+    `name` is an SMTP connection's name, or that of a mailbox after `mailbox/`.
+    """
+    kind, _, rest = name.rpartition("/")
+    return await (load_mailbox(rest) if kind == "mailbox" else load_connection_block(name))
+
+
 async def load_secret(name: str) -> str:
     """Load the text of a Secret block by its name. Raises CampaignError when there is none."""
     from prefect.blocks.system import Secret  # message logs in Redis alone

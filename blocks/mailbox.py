@@ -14,9 +14,10 @@ from pydantic import (
     model_validator,
 )
 
-from blocks.fields import CONFIG, CaFile, Host, Text, Timeout
-from blocks.form_block import FormBlock
+from blocks.fields import CONFIG, CaFile, Host, OrNone, Text, Timeout
+from blocks.oauth_block import OAuthBlock
 from mailsluice.bounces import mailbox as engine
+from mailsluice.oauth.client import OAuth
 from mailsluice.smtp.connection import Security
 
 
@@ -31,7 +32,7 @@ def _is_a_folder(value: str) -> str:
 Folder = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_a_folder)]
 
 
-class Mailbox(FormBlock, Block):
+class Mailbox(OAuthBlock, Block):
     """An IMAP mailbox that receives bounces and complaints, or copies of a test."""
 
     _block_type_name = "Mailbox"
@@ -54,11 +55,18 @@ class Mailbox(FormBlock, Block):
         " the connection fails. none: plain text, on a trusted network.",
     )
     username: Text = Field(description="Often the mailbox's address.")
-    password: SecretStr = Field(
-        description="Stored encrypted. Many providers require an app password."
+    password: Annotated[SecretStr | None, OrNone] = Field(
+        None,
+        description="Stored encrypted. Many providers require an app password. Empty with OAuth.",
+    )
+    oauth: OAuth = Field(
+        OAuth(),
+        title="OAuth",
+        description="For Gmail, Microsoft 365 and others that require OAuth 2.0 instead of a"
+        " password; the user name is the mailbox.",
     )
     allow_plain_password: bool = Field(
-        False, description="Send the password although security is none."
+        False, description="Send the password, or the OAuth token, although security is none."
     )
     ca_file: CaFile = None
     folder: Folder = Field("INBOX", description="The folder that receives the mail.")
@@ -82,9 +90,14 @@ class Mailbox(FormBlock, Block):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.oauth.is_used and self.password:
+            raise ValueError("a login is a password or OAuth, not both: clear one of them")
+        if not (self.oauth.is_used or self.password):
+            raise ValueError("there is no password: enter it, or fill in the box OAuth")
         if self.security is Security.NONE and not self.allow_plain_password:
+            secret = "access token" if self.oauth.is_used else "password"
             raise ValueError(
-                "security is 'none', so the password would travel in clear: choose 'tls' or "
+                f"security is 'none', so the {secret} would travel in clear: choose 'tls' or "
                 "'starttls', or set allow_plain_password on a network that you trust"
             )
         if self.processed_folder == self.folder:
@@ -94,8 +107,10 @@ class Mailbox(FormBlock, Block):
             )
         return self
 
-    def to_mailbox(self) -> engine.MailboxAccount:
-        """The mailbox's account for the engine."""
-        names = (field.name for field in fields(engine.MailboxAccount))
+    def to_mailbox(self, name: str) -> engine.MailboxAccount:
+        """The mailbox's account for the engine; `name` is the block's name."""
+        names = (field.name for field in fields(engine.MailboxAccount) if field.name != "name")
         values = {name: getattr(self, name) for name in names}
-        return engine.MailboxAccount(**{**values, "password": self.password.get_secret_value()})
+        password = self.password.get_secret_value() if self.password else ""
+        slug = self.get_block_type_slug()
+        return engine.MailboxAccount(**{**values, "name": f"{slug}/{name}", "password": password})

@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from blocks.fields import CONFIG, CaFile, Host, OrNone, Text, Timeout
-from blocks.form_block import FormBlock
+from blocks.oauth_block import OAuthBlock
 from mailsluice.campaign.identity import Provider, SenderIdentity
 from mailsluice.campaign.throttle import ProviderThrottles
 from mailsluice.campaign.warm_up import WarmUp
@@ -29,7 +29,7 @@ _OF_EVENTS = frozenset(("events_key", "events_api"))
 """Fields that sending has no use for."""
 
 
-class SMTPConnection(FormBlock, Block):
+class SMTPConnection(OAuthBlock, Block):
     """One SMTP server with its login and its limits, picked by a campaign's routes."""
 
     _block_type_name = "SMTP Connection"
@@ -218,11 +218,6 @@ class SMTPConnection(FormBlock, Block):
                 "'tls', or set allow_plain_password on a network that you trust"
             )
         return self
-
-    async def keep_refresh_token(self, token: SecretStr) -> None:
-        """Store a new refresh token in this block, which must have been loaded or saved before."""
-        self.oauth = self.oauth.model_copy(update={"refresh_token": token})
-        await self.asave(overwrite=True)
 
     def to_connection(self, name: str) -> Connection:
         """The connection for the engine; `name` is the block's name, as in routes."""

@@ -1,4 +1,4 @@
-"""`python -m deployments.authorise <block>`: authorise a connection for a mailbox in the browser.
+"""`python -m deployments.authorise <block>`: authorise a login for a mailbox in the browser.
 
 Uses the authorization code grant of a native application, with PKCE, on loopback (RFC 8252,
 RFC 7636). The resulting refresh token goes into the block's oauth box; no secret is shown.
@@ -18,9 +18,10 @@ from urllib.parse import parse_qsl, urlsplit
 from authlib.common.security import generate_token
 from pydantic import SecretStr
 
-from blocks import SMTPConnection
-from blocks.loading import load_connection_block
+from blocks import Mailbox, SMTPConnection
+from blocks.loading import load_login_block
 from mailsluice.core.errors import MailsluiceError
+from mailsluice.oauth.client import OAuthLogin
 from mailsluice.oauth.request import oauth_client
 from mailsluice.oauth.trouble import named
 
@@ -36,9 +37,12 @@ class AuthorisationError(MailsluiceError):
 
 
 def main() -> None:
-    """Authorise one connection."""
+    """Authorise one login."""
     parser = argparse.ArgumentParser(prog="python -m deployments.authorise", description=__doc__)
-    parser.add_argument("block", help="the name of an SMTP Connection block with an oauth box")
+    parser.add_argument(
+        "block",
+        help="an SMTP Connection block by its name, or a Mailbox block as mailbox/NAME",
+    )
     parser.add_argument(
         "--authorization-url", help="the page, for providers other than Google and Microsoft"
     )
@@ -87,8 +91,8 @@ async def authorise(
     await block.keep_refresh_token(SecretStr(token))
 
 
-async def _block(name: str) -> SMTPConnection:
-    block = await load_connection_block(name)
+async def _block(name: str) -> SMTPConnection | Mailbox:
+    block = await load_login_block(name)
     if not block.oauth.is_used or not block.oauth.scope:
         raise AuthorisationError(
             f"the block {name!r} lacks a client ID, a token URL or a scope: fill in its oauth box"
@@ -106,11 +110,11 @@ def authorisation_page(token_url: str) -> str:
     return known or token_url.removesuffix("token") + "authorize"
 
 
-async def _exchanged(client: Any, block: SMTPConnection, name: str, **given: str) -> str:
+async def _exchanged(client: Any, block: SMTPConnection | Mailbox, name: str, **given: str) -> str:
     try:
         reply = await client.fetch_token(block.oauth.token_url, **given)
     except Exception as error:
-        if trouble := named(error, block.oauth, block.to_connection(name)):
+        if trouble := named(error, block.oauth, _login(block, name)):
             raise trouble from None
         raise
     token = reply.get("refresh_token")
@@ -119,6 +123,12 @@ async def _exchanged(client: Any, block: SMTPConnection, name: str, **given: str
             "the provider gave no refresh token: with Microsoft the scope needs offline_access"
         )
     return token
+
+
+def _login(block: SMTPConnection | Mailbox, name: str) -> OAuthLogin:
+    if isinstance(block, SMTPConnection):
+        return block.to_connection(name)
+    return block.to_mailbox(name.rpartition("/")[2])
 
 
 class _Answers(HTTPServer):

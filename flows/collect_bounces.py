@@ -14,7 +14,9 @@ from blocks.form import MailboxBlock
 from blocks.loading import load_mailbox
 from flows.support.after_events import after_events
 from flows.support.operation import operation, state_database
+from flows.support.rotated_tokens import keep_rotated_tokens
 from mailsluice.bounces.collected import Collected
+from mailsluice.oauth.tokens import Tokens
 from tasks.collect_bounces import publish_collected, read_mailbox
 
 _NEXT_RUN = "The next run continues"
@@ -43,9 +45,10 @@ async def collect_bounces(
 
 
 async def _collect(name: str, limit: int) -> Collected:
-    mailbox = (await load_mailbox(name)).to_mailbox()
-    async with state_database() as database:
-        collected = await read_mailbox(mailbox, database, limit, name)
+    mailbox = (await load_mailbox(name)).to_mailbox(name)
+    tokens = Tokens()
+    async with keep_rotated_tokens(tokens, get_run_logger()), state_database() as database:
+        collected = await read_mailbox(mailbox, database, limit, name, tokens)
         await publish_collected(name, collected)
         await after_events(database, collected.campaign_ids, get_run_logger())
     return collected

@@ -9,6 +9,7 @@ from prefect import task
 
 from mailsluice.bounces.collected import Collected
 from mailsluice.bounces.mailbox import MailboxAccount
+from mailsluice.oauth.tokens import TokenSource
 from mailsluice.operations.collect_bounces import collect
 from mailsluice.store import Database
 from tasks.publishing import UNSTORED, publish
@@ -16,7 +17,7 @@ from tasks.publishing import UNSTORED, publish
 
 @task(name="read-mailbox", **UNSTORED)
 async def read_mailbox(
-    mailbox: MailboxAccount, database: Database, limit: int, name: str
+    mailbox: MailboxAccount, database: Database, limit: int, name: str, tokens: TokenSource
 ) -> Collected:
     """Read up to `limit` messages and record the bounces; `name` is the mailbox block's name."""
     stopped = Event()
@@ -28,6 +29,7 @@ async def read_mailbox(
             limit=limit,
             source=f"mailbox {name}",
             goes_on=lambda: not stopped.is_set(),
+            tokens=tokens,
         )
     finally:  # a cancelled process waits for its threads
         stopped.set()

@@ -55,12 +55,13 @@ async def send_copies(
     """
     if probes:
         from flows.support import probing  # loads the IMAP library
-    watches = await probing.begin_watching(probes) if probes else []
-    loaded = await load_connections(route.connection for route in document.routes)
-    connections = [loaded[route.connection] for route in document.routes]
-    access = await source_access(document)
-    identities = launch.identities(document, connections)
-    async with state_database() as database:
+    tokens = Tokens()
+    async with keep_rotated_tokens(tokens, get_run_logger()), state_database() as database:
+        watches = await probing.begin_watching(probes, tokens) if probes else []
+        loaded = await load_connections(route.connection for route in document.routes)
+        connections = [loaded[route.connection] for route in document.routes]
+        access = await source_access(document)
+        identities = launch.identities(document, connections)
         with await resolve_recipients(document, database, access, identities) as audience:
             sample, messages = await asyncio.to_thread(
                 _read, document, day, audience, recipient, identities if is_marked else None
@@ -93,13 +94,11 @@ async def send_copies(
                 for number, envelope in enumerate(envelopes, 1)
             ]
         names = [*(str(n) for n in range(1, len(to) + 1)), *(w.probe.name for w in watches)]
-        tokens = Tokens()
         sending = (
             _deliver(connection, rendered[connection.name], database, tokens, names)
             for connection in connections
         )
-        async with keep_rotated_tokens(tokens, get_run_logger()):
-            deliveries = await asyncio.gather(*sending)
+        deliveries = await asyncio.gather(*sending)
         shown = shown_identities(document.message, identities, [*rendered])
         if not watches:
             return SendTestResult(document.name, deliveries, shown, messages=messages)

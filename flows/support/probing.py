@@ -10,6 +10,7 @@ from mailsluice.campaign import Resolve
 from mailsluice.core.errors import CampaignError
 from mailsluice.core.named_address import parse_mailbox
 from mailsluice.mailbox_providers import UNRESOLVED, title_of
+from mailsluice.oauth.tokens import TokenSource
 from mailsluice.operations.mail_hosts import hosted
 from mailsluice.operations.probes.delivered import Delivered
 from mailsluice.operations.probes.result import Probed, ProbeResult
@@ -18,14 +19,16 @@ from mailsluice.operations.send_test import Delivery
 from mailsluice.store import Database
 
 
-async def begin_watching(names: Sequence[str]) -> list[Watch]:
+async def begin_watching(names: Sequence[str], tokens: TokenSource) -> list[Watch]:
     """Open the probe mailboxes of these blocks, and note where new mail begins.
 
     Raises CampaignError if one cannot be read, or has no address.
     """
     distinct = list(dict.fromkeys(names))
     blocks = await asyncio.gather(*map(load_mailbox, distinct))
-    probes = [Probe(name, block.to_mailbox()) for name, block in zip(distinct, blocks, strict=True)]
+    probes = [
+        Probe(name, block.to_mailbox(name)) for name, block in zip(distinct, blocks, strict=True)
+    ]
     for probe in probes:
         try:
             parse_mailbox(probe.account.recipient)
@@ -34,7 +37,7 @@ async def begin_watching(names: Sequence[str]) -> list[Watch]:
                 f"the Mailbox block {probe.name!r} has a user name that is no address: enter where"
                 " copies are sent in its field Address"
             ) from None
-    return await begin(probes)
+    return await begin(probes, tokens)
 
 
 async def read_back(

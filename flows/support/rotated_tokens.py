@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
 
-from blocks.loading import load_connection_block
+from blocks.loading import load_login_block
 from flows.support.session_slots.notices import Logger
 from mailsluice.oauth.tokens import Tokens
 
@@ -28,13 +28,13 @@ class _Keeper:
         async with self._turn:
             self._used.setdefault(name, set()).add(used)
             try:
-                block = await load_connection_block(name)
+                block = await load_login_block(name)
                 if block.oauth.refresh_token in self._used[name]:
                     await block.keep_refresh_token(new)
             except Exception as error:  # noqa: BLE001 whatever it is, the run goes on
                 self._logger.warning(
-                    "connection %s: its provider gave a new refresh token, which could not be saved"
-                    " in its block (%s)",
+                    "block %s: the provider gave a new refresh token, which could not be saved in"
+                    " the block (%s)",
                     name,
                     type(error).__name__,  # the error's text may contain the token
                 )
@@ -42,7 +42,7 @@ class _Keeper:
 
 @asynccontextmanager
 async def keep_rotated_tokens(tokens: Tokens, logger: Logger) -> AsyncIterator[None]:
-    """Save each new refresh token into its connection's block while the `with` block runs."""
+    """Save each new refresh token into its block while the `with` block runs."""
     loop, keeper = asyncio.get_running_loop(), _Keeper(logger)
     saving: set[asyncio.Task[None]] = set()
 

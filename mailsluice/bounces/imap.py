@@ -11,7 +11,9 @@ from imap_tools.errors import MailboxLoginError
 from imap_tools.imap_utf7 import utf7_decode
 
 from mailsluice.bounces.mailbox import MailboxAccount
+from mailsluice.bounces.token_login import log_in_with_token
 from mailsluice.core.errors import MailboxError
+from mailsluice.oauth.tokens import Tokens, TokenSource
 from mailsluice.smtp.connection import Security
 from mailsluice.smtp.replies import LINE_BYTES
 
@@ -55,8 +57,21 @@ def _bounded(box: BaseMailBox) -> BaseMailBox:
     return box
 
 
-def log_in(box: BaseMailBox, mailbox: MailboxAccount) -> None:
-    """Log in, and read what the server offers after the login. Raises MailboxLoginError."""
+def log_in(box: BaseMailBox, mailbox: MailboxAccount, tokens: TokenSource | None = None) -> None:
+    """Log in, and read what the server offers after the login.
+
+    `tokens` are the access tokens of a run. Raises MailboxLoginError, or MailboxError.
+    """
+    if mailbox.oauth.is_used:
+        log_in_with_token(box, mailbox, tokens or Tokens())
+    else:
+        _log_in_with_password(box, mailbox)
+    # Many servers offer MOVE (RFC 6851) only after the login.
+    _, data = box.client.capability()
+    box.client.capabilities = tuple(data[-1].decode("ascii", "replace").upper().split())
+
+
+def _log_in_with_password(box: BaseMailBox, mailbox: MailboxAccount) -> None:
     username, password = mailbox.username, mailbox.password
     is_ascii = username.isascii() and password.isascii()
     say = box.login if is_ascii else box.login_utf8
@@ -66,9 +81,6 @@ def log_in(box: BaseMailBox, mailbox: MailboxAccount) -> None:
         raise
     except imaplib.IMAP4.error as error:  # of `login_utf8`
         raise MailboxLoginError(("NO", [str(error).encode()]), "OK") from error
-    # Many servers offer MOVE (RFC 6851) only after the login.
-    _, data = box.client.capability()
-    box.client.capabilities = tuple(data[-1].decode("ascii", "replace").upper().split())
 
 
 def list_folders(box: BaseMailBox, pattern: bytes = b"*") -> list[Folder]:

@@ -17,6 +17,7 @@ from mailsluice.bounces.imap import connect, list_folders, log_in
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.bounces.mailbox_trouble import trouble
 from mailsluice.core.errors import FetchRefusedError, MailboxError
+from mailsluice.oauth.tokens import TokenSource
 
 _WAITING = "UNFLAGGED UNDELETED"
 
@@ -27,13 +28,13 @@ class Inbox:
     A mail waits until it is moved to the processed folder, or flagged for a person to look at.
     """
 
-    def __init__(self, mailbox: MailboxAccount) -> None:
+    def __init__(self, mailbox: MailboxAccount, tokens: TokenSource | None = None) -> None:
         self._mailbox = mailbox
         with self._described():
             self._box = connect(mailbox)
         try:
             with self._described():
-                log_in(self._box, mailbox)
+                log_in(self._box, mailbox, tokens)
                 self._open_folders()
         except BaseException:
             self.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mailsluice.oauth.client import OAuth
 from mailsluice.smtp.connection import Security
 
 
@@ -13,7 +14,7 @@ class MailboxAccount:
 
     host: str
     username: str
-    password: str = field(repr=False)
+    password: str = field(default="", repr=False)
     port: int = 993
     security: Security = Security.TLS
     ca_file: str | None = None
@@ -25,6 +26,10 @@ class MailboxAccount:
     """Where mail to the mailbox is sent; empty if it is the username."""
     spam_folder: str = ""
     """Empty: the folder that the server marks as Junk, or one with a usual name."""
+    name: str = ""
+    """The block, as `deployments.authorise` takes it: `mailbox/bounces`."""
+    oauth: OAuth = field(default_factory=OAuth, repr=False)
+    """The client for logging in with an access token instead of the password."""
 
     @property
     def recipient(self) -> str:

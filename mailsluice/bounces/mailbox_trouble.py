@@ -24,15 +24,23 @@ _LONGEST_FOLDER = 60
 
 
 def trouble(error: Exception, mailbox: MailboxAccount, folders: Callable[[], Sequence[str]]) -> str:
-    """Describe an error in one or two sentences, without addresses and the password.
+    """Describe an error in one or two sentences, without addresses and secrets.
 
     `folders` returns the names of the mailbox's folders, and is only called if they are needed.
     """
-    return without_secrets(_text(error, mailbox, folders), (mailbox.password,))
+    return without_secrets(
+        _text(error, mailbox, folders), (mailbox.password, *mailbox.oauth.secrets())
+    )
 
 
 def _text(error: Exception, mailbox: MailboxAccount, folders: Callable[[], Sequence[str]]) -> str:
     where = f"mailbox at {mailbox.host}:{mailbox.port}"
+    if isinstance(error, MailboxLoginError) and mailbox.oauth.is_used:
+        return (
+            f"{where}: the server refused a fresh access token ({_words(error)}): is the user name"
+            " the mailbox that was authorised, is IMAP switched on for it, is the scope right? Or"
+            f" authorise it again: `python -m deployments.authorise {mailbox.name}`"
+        )
     if isinstance(error, MailboxLoginError):
         return (
             f"{where}: the login was refused ({_words(error)}): check user name and password in the"

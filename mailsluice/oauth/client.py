@@ -35,8 +35,8 @@ class OAuth(Document):
     )
     refresh_token: SecretStr | None = Field(
         None,
-        description="Stored encrypted. Written by `python -m deployments.authorise <block>`, or"
-        " pasted from the provider's own tool.",
+        description="Stored encrypted. Written by `python -m deployments.authorise NAME` (for a"
+        " mailbox: `mailbox/NAME`), or pasted from the provider's own tool.",
     )
     token_url: _Text | None = Field(
         None,
@@ -47,8 +47,9 @@ class OAuth(Document):
     )
     scope: _Text | None = Field(
         None,
-        description="Google: https://mail.google.com/. Microsoft:"
-        " https://outlook.office.com/SMTP.Send offline_access.",
+        description="Google: https://mail.google.com/. Microsoft: offline_access with"
+        " https://outlook.office.com/SMTP.Send for an SMTP connection, with"
+        " https://outlook.office.com/IMAP.AccessAsUser.All for a mailbox.",
     )
 
     @field_validator("*", mode="before")

@@ -20,6 +20,7 @@ from mailsluice.bounces.matching import (
 from mailsluice.bounces.notice import Sort
 from mailsluice.bounces.reading import ReturnedMail, read
 from mailsluice.core.errors import FetchRefusedError, MailboxError
+from mailsluice.oauth.tokens import TokenSource
 from mailsluice.operations.unsubscribe import unsubscribe
 from mailsluice.store import Bounces, Database
 from mailsluice.store.sent_mail import SentMail
@@ -45,6 +46,7 @@ def collect(
     limit: int,
     source: str,
     goes_on: Callable[[], bool] = lambda: True,
+    tokens: TokenSource | None = None,
 ) -> Collected:
     """Read up to `limit` messages that wait in the mailbox, the oldest first.
 
@@ -57,12 +59,13 @@ def collect(
         limit: The most messages to read.
         source: The origin that the records name.
         goes_on: Called before each batch; False stops.
+        tokens: The access tokens of the run, for a mailbox with OAuth.
 
     Raises:
         MailboxError: The mailbox cannot be opened. Later errors are in the result's `trouble`.
     """
     collected = Collected()
-    with Inbox(mailbox) as inbox:
+    with Inbox(mailbox, tokens) as inbox:
         collecting = _Collecting(inbox, database, source, collected)
         try:
             waiting = inbox.waiting()

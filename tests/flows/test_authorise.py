@@ -14,10 +14,10 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from blocks import SMTPConnection
+from blocks import Mailbox, SMTPConnection
+from blocks.loading import load_login_block
 from deployments.authorise import AuthorisationError, authorisation_page, authorise, main
 from mailsluice.core.errors import MailsluiceError
-from tests.flows.conftest import saved_block
 from tests.forked import Forked
 from tests.saved_blocks import save
 from tests.token_server import TokenServer
@@ -54,18 +54,24 @@ class Browser:
         self._pages.append(httpx.get(address, follow_redirects=True))
 
 
-def save_block(granting: TokenServer, **oauth: Any) -> None:
+def save_block(
+    granting: TokenServer, kind: type[SMTPConnection | Mailbox] = SMTPConnection, **oauth: Any
+) -> None:
     given = granting.oauth(**{"refresh_token": None, "scope": "mail", **oauth})
-    block = SMTPConnection(host="smtp.example.com", username="mailbox", oauth=given)
-    save(block, "gmail")
+    save(kind(host="mail.example.com", username="mailbox", oauth=given), "gmail")
 
 
-@pytest.mark.parametrize("forged", [False, True])
-async def test_the_refresh_token_goes_into_the_block(forged: bool, granting: TokenServer) -> None:
-    save_block(granting)
+@pytest.mark.parametrize(
+    ("kind", "name", "forged"),
+    [(SMTPConnection, "gmail", False), (Mailbox, "mailbox/gmail", True)],
+)
+async def test_the_refresh_token_goes_into_the_block(
+    kind: type[SMTPConnection | Mailbox], name: str, forged: bool, granting: TokenServer
+) -> None:
+    save_block(granting, kind)
     browser = Browser(forged=forged)
-    await authorise("gmail", show=browser.show)
-    token = (await saved_block("gmail")).oauth.refresh_token
+    await authorise(name, show=browser.show)
+    token = (await load_login_block(name)).oauth.refresh_token
     assert token is not None
     assert token.get_secret_value() == granting.refresh_token == "refresh-1"
     assert "access_type=offline" in browser.shown[0]
@@ -93,6 +99,8 @@ async def test_a_wrong_client_secret_is_reported(granting: TokenServer) -> None:
 async def test_a_block_that_is_missing_or_has_no_oauth_is_named(granting: TokenServer) -> None:
     with pytest.raises(MailsluiceError, match="no SMTP Connection block 'nobody'"):
         await authorise("nobody")
+    with pytest.raises(MailsluiceError, match="no Mailbox block 'nobody'"):
+        await authorise("mailbox/nobody")
     save_block(granting, scope=None)
     with pytest.raises(AuthorisationError, match="lacks a client ID, a token URL or a scope"):
         await authorise("gmail")

@@ -10,6 +10,7 @@ import pytest
 from prefect.client.schemas.objects import State
 
 from blocks import Mailbox
+from blocks.loading import load_login_block
 from flows.collect_bounces import collect_bounces
 from mailsluice.smtp.connection import Security
 from mailsluice.store import Database
@@ -22,6 +23,7 @@ from tests.integration.dovecot import PASSWORD, USERNAME, Dovecot, dovecot
 from tests.integration.smtp_fixtures import Certificates
 from tests.returned_mail import Sent
 from tests.saved_blocks import save
+from tests.token_server import TokenServer
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,21 @@ async def test_a_campaigns_returned_mail_is_recorded_and_shown(
 
     again = await collected()
     assert (again.is_completed(), again.message) == (True, "nothing new in the mailbox")
+
+
+async def test_a_new_refresh_token_is_saved_in_the_mailboxs_block(
+    server: Dovecot, caplog: pytest.LogCaptureFixture
+) -> None:
+    with TokenServer(rotates=True) as granting:
+        server.introspection.holds = granting.holds
+        save_mailbox(server, password=None, oauth=granting.oauth())
+        for number in (1, 2):
+            final = await collected()
+            assert final.message == "nothing new in the mailbox"
+            token = (await load_login_block("mailbox/bounces")).oauth.refresh_token
+            assert token is not None
+            assert token.get_secret_value() == f"refresh-{number}"
+    assert not any(secret in caplog.text for secret in ("refresh-", "access-"))
 
 
 async def test_a_mailbox_failure_is_the_runs_message(server: Dovecot) -> None:

@@ -17,6 +17,7 @@ from deployments.server import free_port
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.smtp.connection import Security
 from tests.integration.daemons import require, running, wait_for
+from tests.integration.introspection import Introspection
 from tests.integration.smtp_fixtures import Certificates
 
 DOVECOT = Path("/usr/sbin/dovecot")
@@ -32,7 +33,7 @@ ssl = yes
 ssl_cert = <{folder}/server.pem
 ssl_key = <{folder}/server.pem
 disable_plaintext_auth = no
-auth_mechanisms = plain
+auth_mechanisms = plain xoauth2 oauthbearer
 auth_failure_delay = 0
 mail_location = maildir:{folder}/mail/%n
 first_valid_uid = 1
@@ -42,7 +43,13 @@ userdb {{
   args = uid={uid} gid={gid} home={folder}/mail
 }}
 passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2
+}}
+passdb {{
   driver = passwd-file
+  mechanisms = plain
   args = scheme=PLAIN username_format=%u {folder}/users
 }}
 namespace inbox {{
@@ -69,6 +76,14 @@ service stats {{
 }}
 """
 
+_OAUTH2 = """
+introspection_mode = post
+introspection_url = {url}
+active_attribute = active
+active_value = true
+username_attribute = username
+"""
+
 
 @dataclass(frozen=True)
 class Dovecot:
@@ -77,6 +92,7 @@ class Dovecot:
     ports: dict[Security, int]
     ca_file: str
     log: Path
+    introspection: Introspection
 
     def mailbox(self, **fields: Any) -> MailboxAccount:
         """The settings that reach it."""
@@ -122,9 +138,11 @@ def dovecot(certificates: Certificates) -> Iterator[Dovecot]:
         folder = Path(name)
         folder.chmod(0o755)  # most of it gives up root
         config = _configure(folder, certificates, ports)
-        with running([DOVECOT, "-F", "-c", config]):
-            wait_for(b"* OK", ports[Security.NONE], folder / "log")
-            yield Dovecot(ports, certificates.ca_file, folder / "log")
+        with Introspection(USERNAME) as introspection:
+            (folder / "oauth2").write_text(_OAUTH2.format(url=introspection.url))
+            with running([DOVECOT, "-F", "-c", config]):
+                wait_for(b"* OK", ports[Security.NONE], folder / "log")
+                yield Dovecot(ports, certificates.ca_file, folder / "log", introspection)
 
 
 def _configure(folder: Path, certificates: Certificates, ports: dict[Security, int]) -> Path:

@@ -333,15 +333,34 @@ def test_blocks_are_picked_in_the_form() -> None:
 
 
 def test_a_mailbox_block_becomes_the_mailbox() -> None:
-    block = Mailbox(host=" imap.example.com", username="me", password="secret", ca_file="")
-    assert block.to_mailbox() == engine.MailboxAccount("imap.example.com", "me", "secret")
-    assert "secret" not in repr(block) + repr(block.to_mailbox())
+    block = Mailbox(host=" imap.example.com", username="me", password="pa55", ca_file="")
+    account = block.to_mailbox("bounces")
+    assert account == engine.MailboxAccount(
+        "imap.example.com", "me", "pa55", name="mailbox/bounces"
+    )
+    assert "pa55" not in repr(block) + repr(account)
+
+
+def test_a_mailbox_block_of_an_earlier_version_is_one_with_a_password() -> None:
+    stored = {"host": "imap.example.com", "username": "me", "password": "secret", "port": 993}
+    assert not Mailbox.model_validate(stored).to_mailbox("bounces").oauth.is_used
+
+
+def test_the_secrets_of_a_mailbox_with_oauth_are_hidden() -> None:
+    oauth = {**OAUTH, "client_secret": "s3cret", "refresh_token": "r3fresh"}
+    block = Mailbox(host="imap.example.com", username="me", password="", oauth=oauth)
+    account = block.to_mailbox("bounces")
+    assert (account.password, account.oauth.secrets()) == ("", ["s3cret", "r3fresh"])
+    assert not any(secret in repr(block) + repr(account) for secret in ("s3cret", "r3fresh"))
 
 
 @pytest.mark.parametrize(
     ("fields", "advice"),
     [
-        ({"security": "none"}, "set allow_plain_password on a network that you trust"),
+        ({"security": "none"}, "the password would travel .* set allow_plain_password"),
+        ({"oauth": OAUTH}, "a password or OAuth, not both: clear one of them"),
+        ({"password": ""}, "there is no password: enter it, or fill in the box OAuth"),
+        ({"password": "", "oauth": OAUTH, "security": "none"}, "the access token would travel"),
         ({"processed_folder": "INBOX"}, "give another name"),
         ({"host": "imap.example.com:993"}, "put the port in its own field"),
         ({"folder": "a\r\nb"}, "is not the name of a folder: write it without"),

@@ -19,6 +19,7 @@ from mailsluice.bounces.imap import connect, list_folders, log_in
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.bounces.mailbox_trouble import folders_text, trouble
 from mailsluice.core.errors import MailboxError
+from mailsluice.oauth.tokens import TokenSource
 from mailsluice.operations.probes.delivered import Delivered, Placement, read_copy
 from mailsluice.operations.probes.fields import MAX_OCTETS, PROBE_HEADER, fields_of, first
 from mailsluice.operations.probes.folders import folders_by_use
@@ -39,13 +40,13 @@ class Mark(NamedTuple):
 class ProbeMailbox:
     """An open probe mailbox. All methods block, and raise MailboxError."""
 
-    def __init__(self, account: MailboxAccount) -> None:
+    def __init__(self, account: MailboxAccount, tokens: TokenSource | None = None) -> None:
         self._account = account
         with self._described():
             self._box = connect(account)
         try:
             with self._described():
-                log_in(self._box, account)
+                log_in(self._box, account, tokens)
                 listed = list_folders(self._box)
                 self._names = [folder.name for folder in listed]
                 self._folders = folders_by_use(listed, account.folder, account.spam_folder)

@@ -9,6 +9,7 @@ from threading import Event
 
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.core.errors import CampaignError, MailboxError
+from mailsluice.oauth.tokens import Tokens, TokenSource
 from mailsluice.operations.probes.delivered import Delivered
 from mailsluice.operations.probes.mailbox import Mark, ProbeMailbox
 
@@ -32,16 +33,19 @@ class Watch:
 
     probe: Probe
     marks: dict[str, Mark]
+    tokens: TokenSource
+    """The access tokens of the test; a look after a long wait gets a new one."""
     trouble: str = ""
     """Why the last look failed; empty if it did not."""
 
 
-async def begin(probes: Sequence[Probe]) -> list[Watch]:
+async def begin(probes: Sequence[Probe], tokens: TokenSource | None = None) -> list[Watch]:
     """Log in to every probe mailbox, and note where new mail begins.
 
     Raises CampaignError, which names every mailbox that cannot be read: nothing is sent then.
     """
-    begun = await asyncio.gather(*(asyncio.to_thread(_begun, probe) for probe in probes))
+    tokens = tokens or Tokens()
+    begun = await asyncio.gather(*(asyncio.to_thread(_begun, probe, tokens) for probe in probes))
     faults = [f"probe {watch.probe.name!r}: {watch.trouble}" for watch in begun if watch.trouble]
     if faults:
         raise CampaignError("; ".join(faults))
@@ -83,12 +87,12 @@ async def find(
     }
 
 
-def _begun(probe: Probe) -> Watch:
+def _begun(probe: Probe, tokens: TokenSource) -> Watch:
     try:
-        with ProbeMailbox(probe.account) as mailbox:
-            return Watch(probe, mailbox.marks())
+        with ProbeMailbox(probe.account, tokens) as mailbox:
+            return Watch(probe, mailbox.marks(), tokens)
     except MailboxError as error:
-        return Watch(probe, {}, str(error))
+        return Watch(probe, {}, tokens, str(error))
 
 
 async def _find(
@@ -112,7 +116,7 @@ def _look(watch: Watch, copies: set[str], stopped: Event) -> dict[str, Delivered
     if not copies or stopped.is_set():
         return {}
     try:
-        with ProbeMailbox(watch.probe.account) as mailbox:
+        with ProbeMailbox(watch.probe.account, watch.tokens) as mailbox:
             found = mailbox.find(copies, watch.marks)
     except MailboxError as error:
         watch.trouble = str(error)
