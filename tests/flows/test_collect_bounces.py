@@ -115,7 +115,7 @@ async def test_a_mailbox_failure_is_the_runs_message(server: Dovecot) -> None:
 async def test_a_missing_block_is_named(server: Dovecot) -> None:
     final = await collect_bounces("elsewhere", return_state=True)
     assert final.is_failed()
-    assert "there is no Mailbox block 'elsewhere' (existing: bounces)" in str(final.message)
+    assert "there is no Mailbox block 'elsewhere' (existing: bounces" in str(final.message)
 
 
 def test_the_form_offers_mailboxes_and_bounds_the_limit() -> None:
