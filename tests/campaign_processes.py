@@ -146,3 +146,13 @@ def end_of(process: subprocess.Popen[str]) -> tuple[str, str]:
     """The run's state with its message, and its log."""
     output, _ = process.communicate()
     return output.splitlines()[-1], output
+
+
+def until_logged(process: subprocess.Popen[str], *parts: str) -> None:
+    """Wait until the campaign has logged lines with all of these."""
+    assert process.stdout
+    missing = {*parts}
+    while missing:
+        line = process.stdout.readline()
+        assert line, f"the campaign ended without {missing}"
+        missing -= {part for part in missing if part in line}

@@ -30,6 +30,9 @@ os.environ |= {"SSL_CERT_FILE": AUTHORITY, "PREFECT_API_SSL_CERT_FILE": AUTHORIT
 # No test asks the name servers of the machine about the domains of its mail.
 os.environ["MAILSLUICE_DNS_CHECKS"] = "off"
 
+# Prefect starts no server for a test that has none: the test fails.
+os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
+
 # No test fails on a clock.
 settings.register_profile(
     "mailsluice",

@@ -5,8 +5,9 @@
 
 An event that the test can wait for is better. Where there is none, the test looks again and again:
 at once, then after pauses that grow with the time waited, so that a wait takes a tenth longer than
-what it waits for and a slow machine is not kept busy by looks. The bound only ends a test that
-would hang; no test passes or fails by it on a slow machine.
+what it waits for. A look that takes long, such as a request, is followed by a longer pause: looks
+keep neither a server nor a slow machine busy. The bound only ends a test that would hang; no test
+passes or fails by it on a slow machine.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 240.0
 _SHORTEST_PAUSE_SECONDS = 0.001
 _LONGEST_PAUSE_SECONDS = 0.5
+_PAUSE_A_LOOK = 4
+"""A pause is so many times as long as the look before it: looks take a fifth of the time."""
 
 
 @overload
@@ -50,6 +53,7 @@ def eventually(
     patience = _Patience(seconds, what)
     while not holds(seen := look()):
         time.sleep(patience.pause(seen))
+        patience.look()
     return seen
 
 
@@ -88,17 +92,24 @@ async def eventually_async(
         if holds(seen):
             return seen
         await asyncio.sleep(patience.pause(seen))
+        patience.look()
 
 
 class _Patience:
     def __init__(self, seconds: float, what: str) -> None:
         self._seconds = seconds
         self._what = f"{what}: " if what else ""
-        self._began = time.monotonic()
+        self._began = self._look_began = time.monotonic()
+
+    def look(self) -> None:
+        """Note that the next look begins."""
+        self._look_began = time.monotonic()
 
     def pause(self, seen: object) -> float:
         """Give the seconds until the next look; fail where the bound has passed."""
-        waited = time.monotonic() - self._began
+        now = time.monotonic()
+        waited = now - self._began
         if waited > self._seconds:
             raise AssertionError(f"{self._what}after {self._seconds:g} s still {seen!r}")
-        return min(_LONGEST_PAUSE_SECONDS, max(_SHORTEST_PAUSE_SECONDS, waited / 10))
+        pause = max(_SHORTEST_PAUSE_SECONDS, waited / 10, _PAUSE_A_LOOK * (now - self._look_began))
+        return min(_LONGEST_PAUSE_SECONDS, pause)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from socket import SO_REUSEADDR, SOL_SOCKET, socket
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -25,6 +27,7 @@ from tests.saved_blocks import save
 from tests.smtpd import SmtpServer
 
 Servers = dict[str, SmtpServer]
+_NAMES = ("red", "green", "blue")
 
 _FIRST = {
     "test_authorise.py",
@@ -115,14 +118,39 @@ async def own_deployments() -> AsyncIterator[None]:
             await client.delete_deployment(deployment.id)
 
 
+_ports: dict[str, int] = {}
+"""Where the servers of each name listen: in one test after the other, so that blocks stay valid."""
+_saved: dict[tuple[str | None, str], dict[str, object]] = {}
+"""The fields that a connection block was saved with last, by Prefect server and name."""
+
+
 @pytest.fixture
 def servers() -> Iterator[dict[str, SmtpServer]]:
     """Three SMTP servers, each with the connection block of its name: red, green, blue."""
-    with SmtpServer() as red, SmtpServer() as green, SmtpServer() as blue:
-        found = {"red": red, "green": green, "blue": blue}
+    with ExitStack() as running:
+        found = {name: running.enter_context(_at_its_port(name)) for name in _NAMES}
         for name, smtp_server in found.items():
-            save_block(name, smtp_server)
+            if _saved.get(_key(name)) != _fields(smtp_server):
+                save_block(name, smtp_server)
         yield found
+
+
+def _at_its_port(name: str) -> SmtpServer:
+    """Make the server of this name, which listens where the one before it did, if it can."""
+    if not _is_free(_ports.get(name, 0)):
+        _ports[name] = server.free_port()
+    smtp_server = SmtpServer()
+    smtp_server.port = _ports[name]
+    return smtp_server
+
+
+def _is_free(port: int) -> bool:
+    """Whether a server can listen on a port; on port 0 it would listen on any."""
+    with socket() as probe, suppress(OSError):
+        probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # as servers do
+        probe.bind(("127.0.0.1", port))
+        return port != 0
+    return False
 
 
 async def saved_block(name: str) -> SMTPConnection:
@@ -134,5 +162,14 @@ async def saved_block(name: str) -> SMTPConnection:
 
 def save_block(name: str, smtp_server: SmtpServer, **fields: object) -> None:
     """Save a connection block that reaches a test server."""
-    values = {"host": smtp_server.host, "port": smtp_server.port, "security": "none", **fields}
+    values = {**_fields(smtp_server), **fields}
     save(SMTPConnection(**values), name)
+    _saved[_key(name)] = values
+
+
+def _fields(smtp_server: SmtpServer) -> dict[str, object]:
+    return {"host": smtp_server.host, "port": smtp_server.port, "security": "none"}
+
+
+def _key(name: str) -> tuple[str | None, str]:
+    return PREFECT_API_URL.value(), name

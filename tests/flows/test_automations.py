@@ -1,13 +1,12 @@
-"""A run whose process is killed continues by itself, with a real server and a served deployment."""
+"""A run whose process is killed continues by itself, with a real server."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import EventTrigger
 from prefect.events.filters import EventFilter, EventNameFilter, EventResourceFilter
-from prefect.exceptions import ObjectNotFound
 from prefect.flow_engine import run_flow
+from prefect.settings import PREFECT_API_URL
 
 from deployments import automations
 from flows.send_campaign import send_campaign
@@ -31,57 +30,54 @@ from tests.flows.test_send_campaign import (
     sent_to,
     write_csv,
 )
+from tests.forked import Forked
 
-SERVE = """
-from prefect import serve
-from prefect.types.entrypoint import EntrypointType
+RUN = """
+import asyncio, sys
+from uuid import UUID
+from prefect import flow_engine
+from prefect.client.orchestration import get_client
 from flows.send_campaign import send_campaign
 
-by_module = EntrypointType.MODULE_PATH
-serve(send_campaign.to_deployment("default", entrypoint_type=by_module), pause_on_shutdown=False)
+flow_engine.MINIMUM_HEARTBEAT_INTERVAL = 1
+flow_engine.BaseFlowRunEngine.heartbeat_seconds = 1
+
+async def run():
+    async with get_client() as client:
+        flow_run = await client.read_flow_run(UUID(sys.argv[1]))
+    await flow_engine.run_flow(send_campaign, flow_run=flow_run, return_type="state")
+
+asyncio.run(run())
 """
+"""Executes a run, with a heartbeat every second: Prefect's shortest interval takes 30."""
 
-
+SILENCE = timedelta(seconds=10)
+"""Ten heartbeats, so that a run does not seem dead on a busy machine."""
 _PATIENCE_SECONDS = 600.0
-"""Processes that import Prefect take a minute each on a busy machine."""
+"""A process with the machine to itself needs a second; beside many others, a minute."""
 
 pytestmark = pytest.mark.usefixtures("own_automations", "own_deployments")
 
 
 @contextmanager
-def served(api_url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that serves send-campaign/default; its runs are its children."""
-    environment = {
-        **os.environ,
-        "PREFECT_API_URL": api_url,
-        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE], env=environment, start_new_session=True
-    )
+def started(run_id: UUID) -> Iterator[subprocess.Popen[bytes]]:
+    """Execute a run in a process of its own."""
+    environment = {**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value() or ""}
+    process = Forked([sys.executable, "-c", RUN, str(run_id)], env=environment)
     try:
         yield process
     finally:
-        kill_all(process)
+        process.kill()
+        process.wait()
 
 
-def kill_all(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to a process and its children, as when their machine dies."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-async def start(campaign: dict[str, object]) -> UUID:
-    """Start a run as soon as the deployment is served."""
+async def create(campaign: dict[str, object]) -> UUID:
+    """Create a run of a deployment, which the server can schedule again."""
     async with get_client() as client:
-
-        async def served_as() -> UUID | None:
-            with suppress(ObjectNotFound):
-                return (await client.read_deployment_by_name("send-campaign/default")).id
-            return None
-
-        deployment_id = await eventually_async(served_as, seconds=_PATIENCE_SECONDS)
+        flow_id = await client.create_flow(send_campaign)
+        deployment_id = await client.create_deployment(
+            flow_id, "default", enforce_parameter_schema=False
+        )
         run = await client.create_flow_run_from_deployment(
             deployment_id, parameters={"campaign": campaign}
         )
@@ -118,21 +114,19 @@ async def scheduled(run_id: UUID) -> None:
 
 @pytest.mark.timeout(4 * _PATIENCE_SECONDS)
 async def test_a_run_whose_machine_dies_goes_on_by_itself(
-    prefect_api: str, tmp_path: Path, servers: Servers, state: Path
+    tmp_path: Path, servers: Servers, state: Path
 ) -> None:
     """Without a runner that could report the crash: `tests/served` has one that is left."""
     for name in ("red", "green"):
         servers[name].hold(after=20)
         save_block(name, servers[name], timeout_seconds=600)
-    campaign = document(write_csv(tmp_path / "r.csv", 200))
-    await automations.install(within=timedelta(seconds=20))
-    with served(prefect_api) as runner:
-        run_id = await start(campaign)
+    run_id = await create(document(write_csv(tmp_path / "r.csv", 200)))
+    await automations.install(within=SILENCE)
+    with started(run_id):
         await eventually_async(
             lambda: servers["red"].held and servers["green"].held, seconds=_PATIENCE_SECONDS
         )
         await heard(run_id)
-        kill_all(runner)
     for name in ("red", "green"):
         servers[name].release()
     assert len(sent_to(servers)) < 200

@@ -174,7 +174,7 @@ async def test_a_notification_that_is_switched_off_stays_off(webhook: Webhook) -
 async def test_an_unknown_block_is_refused_and_the_known_ones_are_listed(
     webhook: Webhook, block: str, reason: str
 ) -> None:
-    await SMTPConnection(host="127.0.0.1", security="none").save("mail", overwrite=True)
+    save(SMTPConnection(host="127.0.0.1", security="none"), "mail")
     with pytest.raises(notifications.NotificationError) as refusal:
         await notifications.install(block)
     assert str(refusal.value).startswith(reason)

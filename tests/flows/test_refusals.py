@@ -41,20 +41,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"recipients": {"path": "r.csv", "email_column": "mail"}},
         "mail",
     ),
-    "percentages off": (
-        {
-            "routes": [
-                {"connection": "red", "percent": 70},
-                {"connection": "green", "percent": 29.99},
-            ]
-        },
-        "percentages add up to 99.99, not 100: raise one of them by 0.01",
-    ),
     "unknown connection": (
         {"strategy": "single", "routes": [{"connection": "nowhere"}]},
         "there is no SMTP Connection block 'nowhere' (existing: ",
     ),
-    "template that does not parse": ({"message": message(text="{{ first_name")}, "text"),
     "template variable that the audience does not have": (
         {"message": message(text="Dear {{ frist_name }}")},
         "first_name",
@@ -99,9 +89,7 @@ async def test_an_invalid_document_ends_a_named_run_with_an_explanation(
     assert "me@example.com" not in caplog.text
 
 
-@pytest.mark.parametrize(
-    "given", ["text", 7, None, [], {}, {"name": 5}, {"name": "x" * 9_999}, {"name": "a\u200bb"}]
-)
+@pytest.mark.parametrize("given", ["text", {"name": "x" * 9_999}])
 async def test_any_invalid_campaign_is_refused_with_an_explanation(given: Any) -> None:
     final = await run(given)
     assert final.is_failed()

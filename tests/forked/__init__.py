@@ -5,8 +5,7 @@ tests start dozens of processes. The one that is forked, the fork server of `mul
 single thread. A fork has its own id, environment, session, signal handlers and exit status, and can
 be killed like any other process; it differs from `python -m` in what is imported already.
 
-`tests/served/test_login.py`, `tests/flows/test_automations.py` and the runs of `tests/cluster`
-start interpreters as the product does.
+`tests/served/test_login.py` and the runs of `tests/cluster` start interpreters as the product does.
 """
 
 from tests.forked.process import Forked

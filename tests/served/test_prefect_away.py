@@ -5,9 +5,7 @@ What an operator changes afterwards counts, though the stream of events was cut 
 
 from __future__ import annotations
 
-import subprocess
-
-from tests.campaign_processes import PATIENT, Prefect, Start, end_of
+from tests.campaign_processes import PATIENT, Prefect, Start, end_of, until_logged
 from tests.eventually import eventually
 from tests.smtpd import SmtpServer
 
@@ -35,16 +33,3 @@ def test_a_campaign_outlives_a_restart_of_the_prefect_server(
         assert [run["state_name"] for run in runs] == ["Completed", "Completed"]
         assert len(smtp.recipients) == 400
         assert set(smtp.recipients.values()) == {1}
-
-
-def until_logged(process: subprocess.Popen[str], *parts: str) -> None:
-    """Wait until the campaign has logged lines with all of these."""
-    missing = {*parts}
-
-    def next_line() -> set[str]:
-        assert process.stdout
-        line = process.stdout.readline()
-        return {part for part in missing if part in line}
-
-    while missing:
-        missing -= eventually(next_line)

@@ -10,7 +10,9 @@ from tests.sending import RECIPIENTS, SLOW, Sending
 from tests.served.processes import journal_holders
 
 
-def test_they_are_replaced_and_stop_and_go_with_their_run(sending: Sending) -> None:
+def test_they_are_replaced_stop_and_go_with_their_run_and_end_with_a_killed_one(
+    sending: Sending,
+) -> None:
     sending.connect(**SLOW)
     sending.start(processes="2")
     killed, survivor = eventually(lambda: senders(sending), lambda found: len(found) == 2)
@@ -30,8 +32,15 @@ def test_they_are_replaced_and_stop_and_go_with_their_run(sending: Sending) -> N
     assert sending.is_in_the_middle()
 
     sending.served.api.post(f"/flow_runs/{sending.id}/resume").raise_for_status()
+    found = eventually(lambda: senders(sending), lambda found: len(found) == 2)
+    sending.wait_for(sending.total() + 2)
+    (run,) = set(journal_holders(sending.served)) - set(found)
+    os.kill(run, signal.SIGKILL)
+    eventually(lambda: not set(senders(sending)) & set(found), what="the orphans end")
+    sending.until_it_runs_again()
     eventually(lambda: senders(sending), lambda found: len(found) == 2)
     sending.wait_for(sending.total() + 2)
+
     sending.set_state("CANCELLING", "Cancelling")
     sending.until_quiet()
     assert sending.until_state("Cancelled")["type"] == "CANCELLED"
@@ -40,20 +49,6 @@ def test_they_are_replaced_and_stop_and_go_with_their_run(sending: Sending) -> N
     assert rows["uncertain"] <= 2  # what was in flight in the killed one
     assert rows["sent"] + rows["uncertain"] + rows["cancelled"] == RECIPIENTS
     assert "Traceback" not in sending.log()
-
-
-def test_they_end_with_a_killed_run_which_is_started_again(sending: Sending) -> None:
-    sending.connect(**SLOW)
-    sending.start(processes="2")
-    found = eventually(lambda: senders(sending), lambda found: len(found) == 2)
-    sending.wait_for(2)
-    (run,) = set(journal_holders(sending.served)) - set(found)
-    os.kill(run, signal.SIGKILL)
-    eventually(lambda: not set(senders(sending)) & set(found), what="the orphans end")
-    sending.connect()
-    sending.until_it_runs_again()
-    assert sending.until_state("Completed", "Failed", "Crashed")["name"] == "Completed"
-    sending.everybody_got_it_once()
 
 
 def senders(sending: Sending) -> list[int]:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.campaign_processes import PATIENT, Prefect, Start, end_of
+from tests.campaign_processes import PATIENT, Prefect, Start, end_of, until_logged
 from tests.children import children
 from tests.eventually import eventually
 from tests.smtpd import Settings, SmtpServer
@@ -140,5 +140,4 @@ def until_open(smtp: SmtpServer, sessions: int) -> None:
 
 def until_it_waits(process: subprocess.Popen[str]) -> None:
     """Wait until a campaign says that it has to wait for others' sessions."""
-    assert process.stdout
-    eventually(process.stdout.readline, lambda line: "waits for a session" in line)
+    until_logged(process, "waits for a session")

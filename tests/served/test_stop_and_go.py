@@ -1,4 +1,4 @@
-"""Suspend, Resume, Cancel, Retry and SIGTERM act on a running campaign, nobody gets it twice."""
+"""Suspend, Cancel, Retry and SIGTERM act on a running campaign, nobody gets it twice."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ import os
 import signal
 from collections.abc import Callable
 
+from tests.campaign_processes import PATIENT
 from tests.eventually import eventually
 from tests.sending import RECIPIENTS, SLOW, Sending
 from tests.served.processes import journal_holders
 from tests.smtpd import Settings, SmtpServer
 
 
-def test_a_suspended_run_finishes_what_is_in_flight_and_goes_on_by_resume_a_failed_one_by_retry(
+def test_a_terminated_run_goes_on_by_itself_and_one_whose_suspension_timed_out_by_retry(
     sending: Sending, save_connection: Callable[..., None]
 ) -> None:
+    """`test_processes.py` and `test_workers.py` have Resume."""
     red, green = sending.servers["red"], sending.servers["green"]
-    red.hold(after=1)
-    sending.connect(**SLOW)
+    sending.connect(**SLOW, **PATIENT)
     sending.start()
-    eventually(lambda: red.held and green.received, what="mail over both, and some in flight")
+    sending.wait_for(3)
+    (process,) = eventually(lambda: journal_holders(sending.served), lambda found: len(found) == 1)
+    os.kill(process, signal.SIGTERM)
+    sending.until_it_runs_again()
+
+    before = len(green.received)
+    red.hold(after=len(red.received) + 1)
+    eventually(
+        lambda: red.held and len(green.received) > before, what="mail over both, and some in flight"
+    )
     sending.suspend()
     eventually(lambda: green.open == 0, what="the run takes note: idle sessions are closed")
     red.release()
@@ -32,40 +42,17 @@ def test_a_suspended_run_finishes_what_is_in_flight_and_goes_on_by_resume_a_fail
     assert sending.is_in_the_middle()
     assert sending.rows()["uncertain"] == 0  # the replies that were held back still counted
 
+    sending.let_suspension_time_out()
+    assert sending.until_state("Failed", "Completed", "Crashed")["name"] == "Failed"
     with SmtpServer(Settings(users={"u": "right"})) as demanding:
         login = {"username": "u", "allow_plain_password": True}
         sending.connect()
         save_connection("green", port=demanding.port, password="wrong", **login)
-        sending.served.api.post(f"/flow_runs/{sending.id}/resume").raise_for_status()
+        sending.set_state("SCHEDULED", "AwaitingRetry")
         state = sending.until_state("Failed", "Completed", "Crashed")
     sent = 280 + len(green.received)
     failure = f"{sent} of 400 sent, {400 - sent} pending; green is down: login: 535"
     assert failure in state["message"]
-
-    sending.connect()
-    sending.set_state("SCHEDULED", "AwaitingRetry")
-    assert sending.until_state("Completed", "Crashed")["name"] == "Completed"
-    sending.everybody_got_it_once()
-    assert "Traceback" not in sending.log()
-
-
-def test_a_terminated_run_goes_on_by_itself_and_one_whose_suspension_timed_out_by_retry(
-    sending: Sending,
-) -> None:
-    sending.connect(**SLOW)
-    sending.start()
-    sending.wait_for(3)
-    (process,) = eventually(lambda: journal_holders(sending.served), lambda found: len(found) == 1)
-    os.kill(process, signal.SIGTERM)
-    sending.until_it_runs_again()
-    sending.wait_for(sending.total() + 3)
-
-    sending.suspend()
-    sending.until_quiet()
-    sending.let_suspension_time_out()
-    assert sending.until_state("Failed", "Completed", "Crashed")["name"] == "Failed"
-    assert sending.is_in_the_middle()
-    assert sending.rows()["uncertain"] == 0
 
     sending.connect()
     sending.set_state("SCHEDULED", "AwaitingRetry")

@@ -12,7 +12,7 @@ from tests.sending import SLOW, Sending
 from tests.served.processes import journal_holders
 from tests.serving import CsrfToken, Served
 
-SUBMITS, AT_ONCE = 40, 5
+SUBMITS, AT_ONCE = 15, 5
 SUBMITTED = {
     "parameters": {
         "campaign": {
@@ -34,10 +34,7 @@ def test_no_run_is_lost_that_is_submitted_while_campaigns_run(sending: Sending) 
     eventually(lambda: len(journal_holders(sending.served)) == 2, what="both campaigns run")
     replies = asyncio.run(submitted(sending.served))
     assert Counter(reply.status_code for reply in replies) == {201: SUBMITS}
-    ids = {reply.json()["id"] for reply in replies}
-    assert len(ids) == SUBMITS
-    for run_id in ids:
-        sending.served.api.delete(f"/flow_runs/{run_id}").raise_for_status()
+    assert len({reply.json()["id"] for reply in replies}) == SUBMITS
 
 
 async def submitted(served: Served) -> list[httpx.Response]:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from blocks import CampaignForm, ListStorage, Mailbox, SMTPConnection, form
+from blocks.form_block import FormBlock
 from mailsluice.bounces import mailbox as engine
 from mailsluice.campaign import Campaign, Provider
 from mailsluice.smtp.connection import Connection, Security
@@ -431,3 +432,16 @@ def test_a_block_type_has_a_logo_of_the_server_itself(block_type: type[Block]) -
 def test_the_older_ui_shows_the_name_of_a_box(model: str, title: str) -> None:
     """It takes the title of the model, not that of the field."""
     assert SMTPConnection.model_json_schema()["definitions"][model]["title"] == title
+
+
+@pytest.mark.parametrize("kind", [SMTPConnection, Mailbox, ListStorage])
+def test_the_schema_that_is_kept_is_the_one_that_prefect_generates(kind: type[Block]) -> None:
+    generated = super(FormBlock, kind).model_json_schema()  # type: ignore[misc]
+    for _ in range(2):
+        found = kind.model_json_schema()
+        assert found == generated
+        assert [*found["properties"]] == [*generated["properties"]]
+        found["properties"].clear()  # a copy
+    assert kind.model_json_schema(by_alias=False) == (
+        super(FormBlock, kind).model_json_schema(by_alias=False)  # type: ignore[misc]
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 
@@ -38,3 +39,18 @@ async def test_in_a_coroutine_the_look_may_be_one_too() -> None:
     assert await eventually_async(lambda: next(numbers)) == 4
     with pytest.raises(AssertionError, match=r"after 0\.01 s still"):
         await eventually_async(look, lambda _: False, seconds=0.01)
+
+
+def test_looks_that_take_long_are_a_fifth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def passes(seconds: float) -> float:
+        nonlocal now
+        now += seconds
+        return now
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "sleep", passes)
+    looks = itertools.count(1)
+    assert eventually(lambda: passes(0.01) and next(looks), lambda number: number == 5) == 5
+    assert now == pytest.approx(5 * 0.01 + 4 * 0.04)

@@ -8,7 +8,7 @@ import pytest
 from prefect.blocks.core import Block
 
 from blocks import SMTPConnection
-from flows.support.document import checked_parameter, named_in
+from flows.support.document import checked, checked_parameter, named_in
 from mailsluice.core.errors import CampaignError
 from tests.unit.test_forms import SMALL
 
@@ -48,3 +48,11 @@ async def test_a_block_that_is_gone_is_reported(monkeypatch: pytest.MonkeyPatch)
 )
 def test_a_run_has_a_name_even_for_an_invalid_document(campaign: object, name: str) -> None:
     assert named_in(campaign) == name
+
+
+@pytest.mark.parametrize(
+    "campaign", ["text", 7, None, [], {}, {"name": 5}, {"name": "x" * 9_999}, {"name": "a\u200bb"}]
+)
+def test_any_invalid_document_is_refused_with_an_explanation(campaign: object) -> None:
+    with pytest.raises(CampaignError, match=r"^the campaign cannot be sent as it is: "):
+        checked(campaign)
