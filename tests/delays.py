@@ -3,7 +3,8 @@
 On a busy machine a thread may be interrupted for long at any place. A test, or the product, that
 passes because one thread happens to be faster than the other fails there once in a hundred runs.
 With DELAYS these interruptions come often, at the places where threads hand something over: before
-and after a call in another thread, before its result reaches the loop, and at a thread's start.
+and after a call in another thread, before its result reaches the loop, at a thread's start, before
+a transaction of the state database, and before a reply of a test's mail server.
 
 The number is the seed: with the same one a test gets the same delays, as far as its threads take
 their turns in the same order.
@@ -45,6 +46,23 @@ class Delays:
 
     def install(self) -> None:
         """Interrupt threads from now on, at all places where they hand something over."""
+        from mailsluice.store import Database
+        from tests.smtpd.output import Output
+
+        self._install_in_threads()
+        self._install_before(Database, "write")
+        self._install_before(Output, "write")
+
+    def _install_before(self, owner: type, name: str) -> None:
+        function = getattr(owner, name)
+
+        def interrupted(*args: Any, **options: Any) -> Any:
+            self.interrupt()
+            return function(*args, **options)
+
+        setattr(owner, name, interrupted)
+
+    def _install_in_threads(self) -> None:
         submit, run = ThreadPoolExecutor.submit, threading.Thread.run
         call_soon_threadsafe = asyncio.BaseEventLoop.call_soon_threadsafe
 

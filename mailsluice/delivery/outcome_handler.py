@@ -171,6 +171,7 @@ class OutcomeHandler:
             self._health.breaker.has_worked,
             session_goes_on and self._was_behind_failure(row),
             self._is_ending,
+            before_recipient=attempt.phase is Phase.MAIL and attempt.code == _CLOSING,
         )
         judgement = judge(failure)
         session.blames = judgement.blames_recipient

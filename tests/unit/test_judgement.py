@@ -54,6 +54,11 @@ PLAIN = Failure(
             PLAIN._replace(session_goes_on=True, is_repeated=True),
             Judgement(Turn.LAST, 3, False, False),
         ),
+        # The server ends the session before it looks at the recipient, again and again.
+        (
+            PLAIN._replace(points=6, had_attempts=True, before_recipient=True),
+            Judgement(Turn.LAST, 6, False, False),
+        ),
         # A reply that is about this recipient does not blame the connection.
         (
             PLAIN._replace(session_goes_on=True, points=3),
@@ -81,6 +86,7 @@ def test_each_failure_has_its_judgement(failure: Failure, judgement: Judgement) 
         connection_has_worked=st.booleans(),
         is_repeated=st.booleans(),
         is_ending=st.booleans(),
+        before_recipient=st.booleans(),
     )
 )
 def test_laws_of_the_judgement(failure: Failure) -> None:
@@ -89,7 +95,7 @@ def test_laws_of_the_judgement(failure: Failure) -> None:
     assert not (judgement.blames_recipient and judgement.blames_connection)
     assert (judgement.points >= failure.points) or judgement.turn is Turn.LATER
     assert judgement.points < MOST_POINTS
-    if failure.is_ending:
+    if failure.is_ending or failure.before_recipient:
         assert judgement.points == failure.points
 
 

@@ -18,6 +18,7 @@ from mailsluice.store import Claimed, Settled
 
 TAKEN = Attempt(Phase.BODY, 250, "taken")
 CLOSED = Attempt(Phase.MAIL, None, "connection closed")
+BUSY = Attempt(Phase.MAIL, 421, "4.3.2 too busy")
 
 
 class FakeParts:
@@ -105,3 +106,16 @@ def test_a_session_that_breaks_at_its_first_recipient_costs_more_points(
         handler.handle(row(1), CLOSED, SessionHistory())
     assert [one.id for one in parts.settled] == [1]
     assert list(parts.waiting) == [1, 1]
+
+
+def test_a_server_that_is_busy_before_it_knows_the_recipient_blames_nobody(
+    parts: FakeParts, handler: OutcomeHandler
+) -> None:
+    """Also where the store is slow, so that no other recipient is there to be tried meanwhile."""
+    session_of(handler, 5)
+    for _ in range(9):
+        session = SessionHistory()
+        handler.handle(row(1), BUSY, session)
+        assert not session.blames
+    assert {one.status for one in parts.settled} == {RecipientStatus.SENT}
+    assert handler.tally().deferrals == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +17,7 @@ from mailsluice.smtp.replies import (
     bounded,
 )
 from mailsluice.smtp.session import SessionError, reply_text
+from tests.unit.growth import TIMES, is_in_proportion
 
 TEXTS = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc", "Z"]), max_size=20)
 REPLIES = st.tuples(st.integers(200, 599), st.lists(TEXTS, min_size=1, max_size=4))
@@ -131,25 +130,22 @@ HOSTILE = ("x", "x@", "@", "<x@y ", "a.", "client host ", "the server offers ", 
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_time_is_linear_in_the_text(piece: str) -> None:
-    """Twice the text takes twice the time; a pattern that backtracks takes four times as long."""
+    """A pattern that backtracks takes four times as long for twice the text."""
 
-    def seconds(size: int) -> float:
-        attempt = Attempt(Phase.MAIL, None, (piece * size)[:size])
-        started = time.process_time()
-        for _ in range(20):
+    def work(text: str) -> None:
+        attempt = Attempt(Phase.MAIL, None, text)
+        for _ in range(5):
             reply_text(attempt)
-        return time.process_time() - started
 
-    small = min(seconds(20_000) for _ in range(5))
-    assert min(seconds(40_000) for _ in range(5)) < 3 * small
+    short = (piece * 20_000)[:20_000]
+    assert is_in_proportion(work, short, short * TIMES, nothing=0.02)
 
 
 def test_single_bytes_of_a_long_reply_take_no_longer() -> None:
-    def seconds(size: int) -> float:
-        parser, started = ReplyParser(), time.process_time()
-        for _ in range(size):
-            parser.feed(b"x")
-        return time.process_time() - started
+    def work(data: bytes) -> None:
+        parser = ReplyParser()
+        for byte in data:
+            parser.feed(bytes([byte]))
 
-    small = min(seconds(15_000) for _ in range(5))
-    assert min(seconds(30_000) for _ in range(5)) < 3 * small
+    short = b"x" * 3_750
+    assert is_in_proportion(work, short, short * TIMES, nothing=0.0)
