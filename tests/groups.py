@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,12 @@ LONGEST = (
 
 The scheduler starts groups in the order of their tests (`--no-loadscope-reorder`).
 """
+TOGETHER = Path(__file__).with_name("unit")
+"""The tests of a module of this folder run in one process.
+
+Most take milliseconds, less than their scheduling one by one, and what a module needs is loaded
+once: matplotlib, a simulation, the modules that each flow loads.
+"""
 
 
 @pytest.hookimpl(trylast=True)
@@ -35,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not getattr(config.option, "loadgroup", False):  # set in the processes of pytest-xdist
         return
     for item in items:
-        if group := _group(item):
+        if group := _group(item) or module_group(item.path):
             named = f"@{group}"
             if not item.nodeid.endswith(named):
                 item._id = type(item.id).parse(f"{item.nodeid}{named}")
@@ -46,6 +53,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _group(item: pytest.Item) -> str:
     """Give the name of a test's group; empty for a test that is in none."""
     return "_".join(sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")}))
+
+
+@cache
+def module_group(path: Path) -> str:
+    """Give the name of the group that the tests of a module make; empty for most folders."""
+    if TOGETHER not in path.parents:
+        return ""
+    return "-".join(path.relative_to(TOGETHER).with_suffix("").parts)
 
 
 def _places(items: Sequence[pytest.Item]) -> dict[str, tuple[int, float]]:

@@ -8,7 +8,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from tests.groups import LONGEST
+from tests.groups import LONGEST, module_group
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = f"""
@@ -80,3 +80,10 @@ def test_the_longest_groups_start_first_and_tests_without_a_group_last_by_turns(
     groups = [group for group, _ in told(tmp_path, processes=1)]
     assert groups[:8] == [LONGEST[0]] * 4 + ["one"] * 4
     assert groups[8:] == ["before", "none", "after", "none"]
+
+
+def test_a_module_of_unit_tests_stays_together_and_others_are_spread() -> None:
+    """Names are those of xdist: without the dots and slashes that the name of a test has."""
+    assert module_group(ROOT / "tests/unit/test_groups.py") == "test_groups"
+    assert module_group(ROOT / "tests/unit/events/test_sns.py") == "events-test_sns"
+    assert module_group(ROOT / "tests/integration/test_outbox.py") == ""
