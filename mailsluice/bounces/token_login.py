@@ -68,9 +68,10 @@ def _token(mailbox: MailboxAccount, tokens: TokenSource, refused: str | None = N
 
 
 def _authenticate(box: BaseMailBox, method: str, mailbox: MailboxAccount, token: str) -> None:
-    """Send the token when the server asks for it, which every server does (RFC 4959 section 3).
+    """Log in, waiting to be asked for the token, which no server may refuse (RFC 4959 section 3).
 
-    The library's own method gives the token as the answer to the reason of a refusal, too.
+    Not by `BaseMailBox.xoauth2`, which sends the token again when a server gives the reason of a
+    refusal, and raises an error of imaplib.
     """
     reasons: list[bytes] = []
     first = first_response(method, mailbox.username, mailbox.host, mailbox.port, token)

@@ -47,9 +47,9 @@ class OAuth(Document):
     )
     scope: _Text | None = Field(
         None,
-        description="Google: https://mail.google.com/. Microsoft: offline_access with"
-        " https://outlook.office.com/SMTP.Send for an SMTP connection, with"
-        " https://outlook.office.com/IMAP.AccessAsUser.All for a mailbox.",
+        description="Google: https://mail.google.com/. Microsoft:"
+        " https://outlook.office.com/SMTP.Send offline_access, or for a mailbox"
+        " https://outlook.office.com/IMAP.AccessAsUser.All offline_access.",
     )
 
     @field_validator("*", mode="before")

@@ -30,8 +30,7 @@ class TokenError(MailsluiceError):
 def named(error: Exception, oauth: OAuth, login: OAuthLogin) -> TokenError | None:
     """Turn an error of a token server into a TokenError (RFC 6749 section 5.2).
 
-    None if the error is not
-    from a token server.
+    None if the error is not from a token server.
     """
     import httpx
     from authlib.integrations.base_client import OAuthError

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from mailsluice.bounces import token_login
 from mailsluice.bounces.inbox import Inbox
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.core.errors import MailboxError
 from mailsluice.oauth.client import OAuth
+from mailsluice.oauth.sasl import TOKEN_METHODS
 from mailsluice.oauth.tokens import Tokens
 from mailsluice.operations.probes.watching import Probe, begin, find
 from mailsluice.smtp.connection import Security
@@ -43,7 +45,14 @@ def mailbox(server: Dovecot, granting: TokenServer, **fields: Any) -> MailboxAcc
     return server.mailbox(**given(granting), **fields)
 
 
-@pytest.mark.parametrize("security", list(Security))
+@pytest.fixture(params=TOKEN_METHODS)
+def method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs in by each of the two methods, both of which the server offers."""
+    monkeypatch.setattr(token_login, "TOKEN_METHODS", (request.param,))
+
+
+@pytest.mark.parametrize("security", [Security.TLS, Security.STARTTLS])
+@pytest.mark.usefixtures("method")
 def test_a_token_opens_the_mailbox(
     security: Security, server: Dovecot, granting: TokenServer
 ) -> None:
@@ -65,6 +74,7 @@ def test_a_token_that_was_revoked_early_is_replaced_once(
     assert granting.handed_out == 2
 
 
+@pytest.mark.usefixtures("method")
 def test_a_mailbox_that_was_not_authorised_says_what_to_do(
     server: Dovecot, granting: TokenServer
 ) -> None:
