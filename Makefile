@@ -39,9 +39,11 @@ test-oldest: $(OLDEST)/.installed ## unit, integration, flow and served tests on
 simulations: $(DEVELOPMENT) ## the statistical bounds of the unit tests, with ten times the trials
 	@SIMULATED_TIMES=10 $(BIN)/python -m pytest tests/unit -k simulation
 
-chaos: $(DEVELOPMENT) ## a campaign killed 60 times, on SQLite and on PostgreSQL
+chaos: $(DEVELOPMENT) ## a campaign killed 60 times, and each kind of campaign 8 times, on SQLite and on PostgreSQL
 	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60
 	@$(BIN)/python -m tests.chaos --recipients 20000 --kills 60 --database postgresql
+	@$(BIN)/python -m tests.chaos --kind all --recipients 600 --kills 8 --stops 25 --faulty 20
+	@$(BIN)/python -m tests.chaos --kind all --recipients 600 --kills 8 --stops 25 --processes 3 --database postgresql
 
 bench: $(DEVELOPMENT) ## side by side with the peers; BENCH='--docs --large' for more
 	@$(BIN)/python -m benchmarks $(BENCH)

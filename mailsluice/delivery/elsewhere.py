@@ -108,8 +108,8 @@ class _StandIn:
         return self._result.down if self._result else None
 
     def condition(self) -> Condition:
+        """Not over where the senders have ended: one that was killed is followed by another."""
         return Condition(
-            is_over=self._result is not None,
             is_idle=self._is_idle,
             down=self.down,
             rests_since=self._rests_since,

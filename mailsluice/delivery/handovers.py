@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from mailsluice.delivery.failover import STARTING, Condition
@@ -87,10 +88,12 @@ class Handovers:
     def conditions(self) -> Mapping[str, Condition]:
         """The state of each connection that may give or take recipients."""
         names = self._givers.union(self._senders)
-        return {
-            name: self._senders[name].condition() if name in self._senders else STARTING
-            for name in sorted(names)
-        }
+        return {name: self._condition(name) for name in sorted(names)}
+
+    def _condition(self, name: str) -> Condition:
+        sender = self._senders.get(name)
+        now = sender.condition() if sender else STARTING
+        return replace(now, is_over=True) if name in self._ended else now
 
     def leaving(self) -> set[str]:
         """The connections whose sending has ended, and that may still give recipients away."""

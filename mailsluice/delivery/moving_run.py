@@ -18,6 +18,7 @@ from mailsluice.smtp.connection import Connection
 from mailsluice.stop_loss import Unit
 from mailsluice.store import Campaigns, Canaries, Database, Outbox, WarmUps, launched_shares
 from mailsluice.store.reassignment import reassign
+from mailsluice.store.trouble import DatabaseError
 
 
 class MovingRun(Run):
@@ -54,18 +55,23 @@ class MovingRun(Run):
     ) -> dict[str, int]:
         """Move recipients until the run is to stop, see `reassign`."""
         with self._moving:
-            moved = reassign(
-                self._database,
-                self.id,
-                origin,
-                taking,
-                without=without,
-                most=most,
-                left=left,
-                reason=reason,
-                on_moved=partial(self._on_moved, origin),
-                goes_on=lambda: not self._stopping,
-            )
+            try:
+                moved = reassign(
+                    self._database,
+                    self.id,
+                    origin,
+                    taking,
+                    without=without,
+                    most=most,
+                    left=left,
+                    reason=reason,
+                    on_moved=partial(self._on_moved, origin),
+                    goes_on=lambda: not self._stopping,
+                )
+            except DatabaseError:
+                if self.handovers and self._engine:  # the last commit may have taken effect
+                    self._engine.call(self.handovers.receive, [*taking])
+                raise
         if any(moved.values()):
             self._follow_shares()
         return {name: number for name, number in moved.items() if number}

@@ -174,7 +174,13 @@ class Database:
             raise _wrong_options(self.engine.url, error) from error
 
     def _migrate(self) -> None:
-        """Bring the schema up to date; nearly every database that is opened is."""
+        """Bring the schema up to date; nearly every database that is opened is.
+
+        Where it is, no lock is waited for that processes which send may hold all the time.
+        """
+        with self.read() as reader:
+            if revision_of(reader) == REVISION:
+                return
         with self.write() as transaction:
             if revision_of(transaction) == REVISION:
                 return

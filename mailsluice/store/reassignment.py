@@ -76,7 +76,8 @@ def reassign(
     """
     chosen = [within(tables_of(database, campaign_id).recipients, Unit(origin, provider))]
     move = _Move(database, campaign_id, origin, reason, left)
-    plan = _planned(move.movable(chosen, without, most), shares)
+    rows = move.movable(chosen, without, most)
+    plan = _planned(rows, shares, move.origins_so_far())
     for start in range(0, len(plan), _TRANSACTION_ROWS):
         if not goes_on():
             break
@@ -88,10 +89,13 @@ def reassign(
     return {name: move.moved.get(name, 0) for name in shares}
 
 
-def _planned(rows: Sequence[Sequence[Any]], shares: Mapping[str, Decimal]) -> list[tuple[int, str]]:
+def _planned(
+    rows: Sequence[Sequence[Any]], shares: Mapping[str, Decimal], origins: Collection[str]
+) -> list[tuple[int, str]]:
     """Choose each recipient's new connection, in send order.
 
-    `rows` has the id of each recipient, and the connections that it left first and last.
+    `rows` has the id of each recipient, and the connections that it left first and last. Where
+    these differ, it may have left others in between, which are among all `origins` of moves.
     """
     from mailsluice.assignment.layout import lay_out  # numpy: nearly no campaign reassigns
 
@@ -100,7 +104,8 @@ def _planned(rows: Sequence[Sequence[Any]], shares: Mapping[str, Decimal]) -> li
         by_past[first, last].append(recipient_id)
     plan: list[tuple[int, str]] = []
     for past, ids in by_past.items():
-        names = [name for name, share in shares.items() if share > 0 and name not in past]
+        left = past if past[0] == past[1] else {*past, *origins}
+        names = [name for name, share in shares.items() if share > 0 and name not in left]
         if names:
             layout = lay_out(quotas(len(ids), [shares[name] for name in names])).tolist()
             plan += zip(sorted(ids), (names[route] for route in layout), strict=True)
@@ -176,6 +181,12 @@ class _Move:
             if self._left is None:
                 self._left = reader.execute(count).scalar_one()
             return fetch(reader, self._database, query)
+
+    def origins_so_far(self) -> Collection[str]:
+        """The connections that recipients of the campaign have left."""
+        query = sa.select(moves.c.origin).where(moves.c.campaign_id == self._campaign_id)
+        with self._database.read() as reader:
+            return set(reader.execute(query).scalars())
 
     def carry_out(self, part: Sequence[tuple[int, str]]) -> dict[str, int]:
         """Move these recipients, each to its connection, and record it, in one transaction.

@@ -7,10 +7,15 @@ import random
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.databases import database
 from tests.chaos.monkey import run
 from tests.chaos.plan import Plan
+from tests.chaos.variants import VARIANTS
+
+_ALL = "all"
+"""Every variant, one after the other."""
 
 
 def main() -> None:
@@ -23,12 +28,24 @@ def main() -> None:
     parser.add_argument("--messages-per-session", type=int, help="the servers then say 421")
     parser.add_argument("--in-flight", type=int, default=1, help="messages, in each session")
     parser.add_argument("--processes", type=int, default=1, help="of a run, at the same time")
+    parser.add_argument("--stops", type=int, default=0, help="of a hundred kills: as a Suspend")
+    parser.add_argument(
+        "--cuts", type=int, default=0, help="of a hundred kills: the database's links"
+    )
+    parser.add_argument("--sessions", type=int, default=3, help="of each connection")
+    parser.add_argument("--kind", choices=[*VARIANTS, _ALL], default="plain")
     given = vars(parser.parse_args())
+    kinds = [*VARIANTS] if given["kind"] == _ALL else [given["kind"]]
+    bad = [kind for kind in kinds if not _is_good({**given, "kind": kind})]
+    sys.exit(bool(bad))
+
+
+def _is_good(given: dict[str, Any]) -> bool:
     kind = given.pop("database")
     with tempfile.TemporaryDirectory() as folder, database(kind, Path(folder)) as url:
         verdict = run(Plan(**given, folder=Path(folder), database_url=url))
-    print(verdict)  # noqa: T201
-    sys.exit(not verdict.is_good)
+    print(verdict, flush=True)  # noqa: T201
+    return verdict.is_good
 
 
 if __name__ == "__main__":

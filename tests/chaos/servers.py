@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
-from tests.chaos.plan import CONNECTIONS, Plan
+from tests.chaos.plan import Plan
+from tests.chaos.variants import CONNECTIONS
 from tests.smtpd.settings import ALL_KEYWORDS
+
+
+class Accepted(NamedTuple):
+    """An accepted message, as its server has noted it."""
+
+    recipient: str
+    time: float
+    session: int
 
 
 @contextmanager
@@ -25,6 +34,8 @@ def _server(plan: Plan, name: str) -> Iterator[int]:
     command += ["--keywords", *ALL_KEYWORDS, "CHUNKING"]
     if plan.messages_per_session:
         command += ["--messages-per-session", str(plan.messages_per_session)]
+    if fault := plan.variant.everybody.get(name):
+        command += ["--everybody", *fault.split()]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -36,11 +47,9 @@ def _server(plan: Plan, name: str) -> Iterator[int]:
             process.stdout.close()
 
 
-def received(plan: Plan) -> dict[str, Counter[str]]:
-    """How often each recipient's message was accepted, by connection."""
-    return {
-        name: Counter(line.split("\t", 1)[0] for line in _lines(plan, name)) for name in CONNECTIONS
-    }
+def received(plan: Plan) -> dict[str, list[Accepted]]:
+    """The messages that each connection's server has accepted."""
+    return {name: [*_accepted(plan, name)] for name in CONNECTIONS}
 
 
 class Progress:
@@ -62,6 +71,8 @@ class Progress:
         return self._lines
 
 
-def _lines(plan: Plan, name: str) -> list[str]:
+def _accepted(plan: Plan, name: str) -> Iterator[Accepted]:
     path = plan.out(name)
-    return path.read_text().splitlines() if path.exists() else []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        recipient, time, session = line.split("\t")[:3]
+        yield Accepted(recipient, float(time), int(session))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from mailsluice.campaign import Campaign, Retry
 from mailsluice.core.moves import together
@@ -115,6 +116,32 @@ async def test_recipients_go_to_a_connection_that_had_finished_when_another_goes
         (21, 21),
         (179, 179),
     ]
+
+
+async def test_recipients_whose_move_was_committed_although_it_failed_are_sent_to(
+    database: Database, tmp_path: Path
+) -> None:
+    """The link to the database breaks before the commit is confirmed; the taker has finished."""
+    document = campaign(tmp_path, people(200), ("red", "green"), on_connection_down="reassign")
+    refusing = Settings(everybody=Everybody(21, REFUSAL))
+    carry_out, breaks = reassignment._Move.carry_out, [True, False]
+
+    def broken(move: Any, part: Any) -> dict[str, int]:
+        received = carry_out(move, part)
+        if breaks and breaks.pop(0):
+            raise OperationalError("COMMIT", None, OSError("the link broke"))
+        return received
+
+    with SmtpServer(refusing) as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        red.hold(after=20)
+        with patch.object(reassignment._Move, "carry_out", broken):
+            sending = asyncio.ensure_future(sent_to(database, tmp_path, document, servers))
+            await eventually_async(lambda: len(green.received), lambda number: number == 100)
+            red.release()
+            report = await sending
+    assert report.open == 0
+    everybody_once(Sender(database, tmp_path).ledger, servers)
 
 
 async def test_recipients_of_a_server_that_hangs_go_elsewhere(

@@ -131,6 +131,16 @@ def test_no_recipient_goes_back_to_a_connection_that_it_left(database: Database)
     assert reassign(database, campaign_id, "c", {"a": half, "b": half}) == {"a": 2, "b": 0}
 
 
+def test_no_recipient_that_moved_often_goes_back_to_a_connection_in_between(
+    database: Database,
+) -> None:
+    campaign_id = launched(database, {"a": 6})
+    for origin, target in ("ab", "bc", "cd"):
+        assert reassign(database, campaign_id, origin, {target: Decimal(1)}) == {target: 6}
+    assert reassign(database, campaign_id, "d", {"b": Decimal(1)}) == {"b": 0}
+    assert reassign(database, campaign_id, "d", {"e": Decimal(1)}) == {"e": 6}
+
+
 def test_the_last_recipients_move_where_only_some_are_to(database: Database) -> None:
     campaign_id = launched(database, {"a": 10})
     before = database.moment().timestamp()

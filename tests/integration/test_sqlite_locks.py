@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from mailsluice.store import Database
 from mailsluice.store.schema import suppressions
+from tests.integration.campaign_fixtures import lock
 
 _OPEN_AND_CLOSE = """
 import sqlite3, sys
@@ -40,3 +41,14 @@ def test_a_link_to_a_missing_file_is_created_for_the_owner_alone(tmp_path: Path)
     (tmp_path / "link.db").symlink_to(tmp_path / "real.db")
     with Database(f"sqlite:///{tmp_path / 'link.db'}"):
         assert (tmp_path / "real.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_database_is_opened_while_another_process_writes(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    Database(f"sqlite:///{path}").close()
+    writer = lock(str(path))
+    try:
+        with Database(f"sqlite:///{path}") as database, database.read() as connection:
+            assert not connection.execute(sa.select(suppressions.c.reason)).all()
+    finally:
+        writer.close()

@@ -98,3 +98,13 @@ async def test_since_when_a_connection_rests_is_noted(world: World) -> None:
     assert world.handovers.conditions()["red"].rests_since == since
     world.see(red=Cause.FREE)
     assert world.handovers.conditions()["red"].rests_since is None
+
+
+async def test_a_connection_whose_senders_were_killed_may_take_over_until_it_has_ended(
+    world: World,
+) -> None:
+    """Other senders follow them a moment later, and find the recipients."""
+    world.see({"green": RouteResult("green", 1.0, 5, None)})
+    assert not world.handovers.conditions()["green"].is_over
+    world.handovers.end("green")
+    assert world.handovers.conditions()["green"].is_over

@@ -1,0 +1,10 @@
+"""A process of a run, which tells and learns of moves ten times as often."""
+
+from __future__ import annotations
+
+from mailsluice.delivery import sender_run
+from mailsluice.operations.processes.child import main
+
+if __name__ == "__main__":
+    sender_run._RENEW_SECONDS = 0.5
+    main()
