@@ -178,6 +178,8 @@ class GroupCommit:
             return ClaimedBatch((), due, look_in_seconds=_PEER_SECONDS)
         if due is None or self._outbox.is_pooled:
             if self._peers and self._peers_are_busy(self._peers, transaction, requests):
+                if self._outbox.is_pooled:  # peers return recipients without telling
+                    self._cursors[UNCLAIMED, claim.scope.only] = 0
                 return ClaimedBatch((), due or _PEER_SECONDS, look_in_seconds=_PEER_SECONDS)
             if after or pool_after:  # before the connection is done, search from the first on
                 rows = self._search(transaction, claim, 0, 0)

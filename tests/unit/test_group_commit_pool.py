@@ -128,6 +128,17 @@ async def test_a_connection_with_deferred_recipients_waits_for_those_of_its_peer
     assert peers.has_idled  # a peer need not wait for what is deferred here
 
 
+async def test_what_a_peer_returns_to_the_pool_is_found_while_that_peer_is_busy(
+    pool: FakePool,
+) -> None:
+    """The peer may wait for its quota of next month, and keep the recipients unclaimed."""
+    commit = GroupCommit(cast("Any", pool), cast("Any", pool), FakePeers(are_busy=True), None)
+    assert len(ids(claimed(commit, "red", 20))) == 20
+    assert claimed(commit, "red", 5).look_in_seconds
+    pool.pool |= {4, 9}
+    assert ids(claimed(commit, "red", 5)) == [4, 9]
+
+
 @pytest.mark.parametrize("are_left", [True, False])
 async def test_a_connection_that_cannot_send_asks_whether_recipients_are_left(
     commit: GroupCommit, pool: FakePool, are_left: bool
