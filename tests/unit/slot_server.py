@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from prefect.events import Event
 
 from flows.support.session_slots.gate import Gate, Slot
@@ -237,3 +238,23 @@ async def pass_time(clock: Clock, seconds: float, *processes: Process) -> None:
             await process.settle()
             await process.want(process.end_recalled())
             await process.settle()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def server() -> SlotServer:
+    return SlotServer()
+
+
+@pytest.fixture
+async def process(server: SlotServer, clock: Clock) -> Process:
+    return Process(server, clock)
+
+
+@pytest.fixture
+def stream() -> Stream:
+    return Stream()

@@ -125,15 +125,15 @@ def test_the_next_mail_is_not_known_while_a_provider_waits_for_starts(tmp_path: 
         limits = ({"provider": "google", "per_day": 1}, {"provider": "yahoo", "per_second": 20})
         sender = sender_in(world, tmp_path, NAMES, rules({}, *limits))
         task = asyncio.ensure_future(sender.run())
-        while world.count(RecipientStatus.SENT) < 2:
+        for _ in range(100):
             await asyncio.sleep(1.0)
             seen.append(sender.next_at(world.now) - world.now)
         sender.stop()
         await task
 
     run(sending())
-    assert len(seen) > 30
-    assert max(seen[:-1]) < HOUR
+    assert world.count(RecipientStatus.SENT) == 1
+    assert max(seen) < HOUR
 
 
 def test_a_provider_that_is_held_delays_nobody_else(world: LaneWorld, tmp_path: Path) -> None:

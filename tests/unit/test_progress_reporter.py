@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
-from typing import Any, cast
-from uuid import UUID, uuid4
+from typing import cast
 
 import httpx
 import pytest
 
 from flows.support.events import Milestone
-from flows.support.progress import artifacts, event_emitter, reporter
+from flows.support.progress import reporter
 from flows.support.progress.artifacts import Bar, ProgressArtifacts
 from flows.support.progress.event_emitter import EventEmitter
 from flows.support.progress.late_counter import LateCounter
@@ -24,139 +21,12 @@ from mailsluice.campaign.sending_window import SendingWindow
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery import CampaignRun
 from mailsluice.reports.campaign import Report, RouteReport
-from mailsluice.reports.progress import Binding, Cause, Finish, Progress, Standing, Tally
+from mailsluice.reports.progress import Binding, Cause, Progress
 from mailsluice.reports.providers.counts import ProviderCounts, ProviderTally
 from mailsluice.reports.zones.counts import ZoneCounts
 from mailsluice.store import Counts
-
-NOW = datetime.now(UTC)
-FREE, DONE = Binding(Cause.FREE), Binding(Cause.DONE)
-DOWN = Binding(Cause.QUARANTINED, "login: 535 no")
-RESTING = Binding(Cause.RESTING, "connect: refused", NOW + timedelta(seconds=30))
-LONG = Binding(Cause.LIMIT, "red per_hour 100", NOW + timedelta(seconds=61))
-SHORT = Binding(Cause.LIMIT, "red per_hour 100", NOW + timedelta(seconds=59))
-
-
-def standing(binding: Binding, sent: int = 0) -> Progress:
-    return Progress("spring", (Standing("red", Tally(100, sent), binding),))
-
-
-class Feed:
-    """The event feed: emitted events, and connections that it knows as quarantined."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, str | None, dict[str, Any]]] = []
-        self.quarantined: set[str] = set()
-        self.is_away = False
-
-    def emit(self, milestone: str, campaign: str, connection: str | None, **more: Any) -> None:
-        if self.is_away:
-            raise RuntimeError("no events")
-        assert campaign == "spring"
-        more.pop("threshold")
-        self.told.append((milestone, connection, more))
-
-    async def last_words(self, connections: Collection[str]) -> set[str]:
-        if self.is_away:
-            raise httpx.ConnectError("away")
-        return self.quarantined & set(connections)
-
-    @property
-    def names(self) -> list[str]:
-        return [name for name, _, _ in self.told]
-
-
-@pytest.fixture
-def feed(monkeypatch: pytest.MonkeyPatch) -> Feed:
-    feed = Feed()
-    monkeypatch.setattr(event_emitter, "emit", feed.emit)
-    monkeypatch.setattr(event_emitter, "_quarantined", feed.last_words)
-    return feed
-
-
-async def told_of(feed: Feed, *looks: Progress) -> list[str]:
-    """The events of a run that finds its connection like this, one look after the other."""
-    teller = EventEmitter("spring")
-    teller.begin(standing(FREE), is_new=False)
-    for look in looks:
-        await teller.update(look, NOW)
-    return feed.names
-
-
-async def test_a_campaign_starts_once(feed: Feed) -> None:
-    EventEmitter("spring").begin(standing(FREE), is_new=True)
-    EventEmitter("spring").begin(standing(FREE), is_new=False)
-    payload = {"accepted": 100, "connections": "red 100"}
-    assert feed.told == [(Milestone.CAMPAIGN_STARTED, None, payload)]
-
-
-async def test_a_connection_is_quarantined_once(feed: Feed) -> None:
-    await told_of(feed, standing(FREE), standing(DOWN), standing(DOWN))
-    assert feed.told == [(Milestone.CONNECTION_QUARANTINED, "red", {"reason": "login: 535 no"})]
-
-
-async def test_a_connection_that_rested_recovers_when_it_sends(feed: Feed) -> None:
-    await told_of(feed, standing(RESTING, 5), standing(FREE, 5))
-    assert feed.names == []
-    await told_of(feed, standing(RESTING, 5), standing(FREE, 6), standing(FREE, 7))
-    assert feed.told == [(Milestone.CONNECTION_RECOVERED, "red", {})]
-
-
-async def test_a_connection_quarantined_in_an_earlier_run_recovers_when_it_sends(
-    feed: Feed,
-) -> None:
-    feed.quarantined = {"red", "green"}
-    assert await told_of(feed, standing(FREE), standing(DONE, 3)) == [
-        Milestone.CONNECTION_RECOVERED
-    ]
-
-
-async def test_a_connection_that_is_quarantined_again_has_not_recovered(feed: Feed) -> None:
-    feed.quarantined = {"red"}
-    assert await told_of(feed, standing(DOWN, 3)) == [Milestone.CONNECTION_QUARANTINED]
-
-
-@pytest.mark.parametrize(
-    ("bindings", "times"),
-    [
-        ([SHORT, SHORT], 0),  # a pace
-        ([LONG, LONG, SHORT, LONG], 1),  # one episode
-        ([LONG, FREE, LONG], 2),
-        ([LONG, Binding(Cause.LIMIT, "red per_day 9", LONG.until)], 2),  # another limit
-    ],
-)
-async def test_a_limit_is_reported_once_for_as_long_as_it_binds(
-    feed: Feed, bindings: list[Binding], times: int
-) -> None:
-    await told_of(feed, *map(standing, bindings))
-    assert feed.names == [Milestone.LIMIT_REACHED] * times
-    for _, _, payload in feed.told:
-        assert LONG.until is not None
-        assert payload["until"] == LONG.until.isoformat()
-
-
-async def test_a_campaign_that_becomes_late_is_told_once_each_time(feed: Feed) -> None:
-    def ending(at: datetime) -> Progress:
-        return replace(standing(FREE), finish=Finish(NOW, {"red": at}))
-
-    late = NOW + timedelta(hours=1)
-    await told_of(feed, ending(NOW), ending(late), ending(late), ending(NOW), ending(late))
-    assert feed.names == [Milestone.FINISH_LATE] * 2
-    assert feed.told[0][2] == {
-        "finish_by": NOW.isoformat(),
-        "expected": late.isoformat(),
-        "connections": "red",
-    }
-
-
-async def test_a_feed_that_is_away_is_asked_again(feed: Feed) -> None:
-    feed.quarantined, feed.is_away = {"red"}, True
-    teller = EventEmitter("spring")
-    teller.begin(standing(FREE), is_new=True)
-    await teller.update(standing(DOWN), NOW)
-    feed.is_away = False
-    await teller.update(standing(FREE, 1), NOW)
-    assert feed.names == [Milestone.CONNECTION_RECOVERED]
+from tests.unit.progress_feed import DONE, DOWN, FREE, LONG, SHORT, Feed, standing
+from tests.unit.progress_feed import feed as feed
 
 
 class Run:
@@ -441,83 +311,3 @@ async def test_only_a_campaign_without_open_recipients_is_completed(
     made = await begun(Run(), Shown(), Clock())
     await made.conclude(report(100 - left, left), reason)
     assert (Milestone.CAMPAIGN_COMPLETED in feed.names) is is_told
-
-
-class Server:
-    """The part of Prefect's API that has artifacts."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.stored: dict[UUID, Any] = {}
-        self.refuses = False
-
-    async def __aenter__(self) -> Server:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def read_artifacts(self, **_: object) -> list[Any]:
-        self.calls.append("read")
-        return list(self.stored.values())
-
-    async def create_artifact(self, artifact: Any) -> Any:
-        self._call(f"create {artifact.key}")
-        artifact_id = uuid4()
-        self.stored[artifact_id] = _Stored(artifact_id, artifact.key)
-        return self.stored[artifact_id]
-
-    async def update_artifact(self, artifact_id: UUID, artifact: Any) -> None:
-        self._call(f"update {self.stored[artifact_id].key} {artifact.data:g}")
-
-    def _call(self, call: str) -> None:
-        if self.refuses:
-            raise httpx.ConnectError("away")
-        self.calls.append(call)
-
-
-class _Stored:
-    def __init__(self, artifact_id: UUID, key: str) -> None:
-        self.id, self.key = artifact_id, key
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    server = Server()
-    monkeypatch.setattr(artifacts, "get_client", lambda: server)
-    return server
-
-
-BARS: dict[str | None, Bar] = {None: Bar(5.0, "5 of 100"), "Röd 1": Bar(5.0, "5 of 100")}
-
-
-@pytest.mark.filterwarnings("ignore:Artifact creation outside")
-async def test_artifacts_are_created_once_in_a_run_and_then_updated(server: Server) -> None:
-    run_id = uuid4()
-    mine = ProgressArtifacts(run_id, "Spring sale")
-    await mine.show(BARS)
-    await mine.show(BARS)  # nothing new: no call
-    await mine.show({**BARS, None: Bar(6.0, "6 of 100")})
-    await ProgressArtifacts(run_id, "Spring sale").show(
-        BARS
-    )  # the same run continues in another process
-    assert server.calls == [
-        "read",
-        "create progress-spring-sale",
-        "create progress-spring-sale--rod-1",
-        "update progress-spring-sale 6",
-        "read",
-        "update progress-spring-sale 5",
-        "update progress-spring-sale--rod-1 5",
-    ]
-
-
-@pytest.mark.filterwarnings("ignore:Artifact creation outside")
-async def test_an_update_that_the_server_did_not_take_is_repeated(server: Server) -> None:
-    mine = ProgressArtifacts(uuid4(), "spring")
-    server.refuses = True
-    with pytest.raises(httpx.ConnectError):
-        await mine.show(BARS)
-    server.refuses = False
-    await mine.show(BARS)
-    assert server.calls[-2:] == ["create progress-spring", "create progress-spring--rod-1"]
