@@ -16,9 +16,9 @@ import asyncio
 import os
 import random
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import sleep  # a test may replace that of the module
 from typing import Any
 
 import pytest
@@ -42,7 +42,7 @@ class Delays:
     def interrupt(self) -> None:
         """Stop this thread for some milliseconds, or not."""
         if self._chance.random() < _SHARE:
-            time.sleep(self._chance.uniform(0, _LONGEST_SECONDS))
+            sleep(self._chance.uniform(0, _LONGEST_SECONDS))
 
     def install(self) -> None:
         """Interrupt threads from now on, at all places where they hand something over."""

@@ -6,8 +6,10 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -142,6 +144,11 @@ async def test_a_dead_run_of_another_machine_is_taken_over_when_its_lease_has_ex
     assert sender.ledger.states() == {"sent": 4, "uncertain": 6}
 
 
+def replace_waits(monkeypatch: pytest.MonkeyPatch, wait: Callable[[float], None]) -> None:
+    """Replace the waits for a lease, and those of no other thread."""
+    monkeypatch.setattr(lease, "time", SimpleNamespace(time=time.time, sleep=wait))
+
+
 @pytest.fixture
 def no_lease_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lease holds for most of a minute, so a run that waits for its end fails this test."""
@@ -149,7 +156,7 @@ def no_lease_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def waited(_: float) -> None:
         raise AssertionError("it waits for the lease of the dead run")
 
-    monkeypatch.setattr("mailsluice.delivery.lease.time.sleep", waited)
+    replace_waits(monkeypatch, waited)
 
 
 @pytest.mark.usefixtures("no_lease_is_waited_for")
@@ -191,7 +198,7 @@ async def test_a_run_whose_journal_was_deleted_is_not_displaced(
     first = await asyncio.to_thread(sender.prepare, document, "brave-fox")
     for path in (sender.home / "journals").glob("*.journal"):
         path.unlink()
-    monkeypatch.setattr("mailsluice.delivery.lease.time.sleep", lambda _: first._lease.confirm())
+    replace_waits(monkeypatch, lambda _: first._lease.confirm())
     try:
         with pytest.raises(CampaignBusyError, match="brave-fox"):
             await asyncio.to_thread(sender.prepare, document, "late-owl")
@@ -299,7 +306,7 @@ async def test_the_same_run_tried_again_elsewhere_does_not_rob_the_living_one(
     def renew(_: float) -> None:
         first._lease.confirm()  # what its thread does every few seconds
 
-    monkeypatch.setattr("mailsluice.delivery.lease.time.sleep", renew)
+    replace_waits(monkeypatch, renew)
     try:
         with pytest.raises(CampaignBusyError, match="brave-fox"):
             await asyncio.to_thread(sender.prepare, document, "brave-fox")

@@ -163,8 +163,9 @@ async def test_two_campaigns_in_two_processes_share_the_limit_and_a_kill_does_no
         assert first.exitcode == 0
         assert 0 <= uncertain <= 4
         with Database(database_url) as database:
-            # The others have returned theirs; of the killed one only messages in flight count.
-            assert open_starts(database, "connection red") <= 4
+            # The others have returned theirs. Of the killed one each session may have had a message
+            # at the server and the next one, whose envelope goes with the body before it.
+            assert open_starts(database, "connection red") <= 4 * 2
 
 
 async def test_a_used_up_limit_stays_used_up_after_a_restart(
