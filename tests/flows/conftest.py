@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from socket import SO_REUSEADDR, SOL_SOCKET, socket
+from typing import NoReturn
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -34,11 +35,14 @@ _FIRST = {
     "test_automations.py",
     "test_collect_events.py",
     "test_events.py",
+    "test_list_campaigns.py",
     "test_notifications.py",
     "test_oauth.py",
+    "test_plan_campaign.py",
     "test_progress.py",
     "test_report.py",
     "test_run_day.py",
+    "test_send_test.py",
 }
 """Half of the tests, by what they cost: the others are the second half."""
 
@@ -98,6 +102,25 @@ def state(tmp_path: Path, empty_state: Path, monkeypatch: pytest.MonkeyPatch) ->
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave pictures out of reports: drawing is an eighth of a run, and `test_report.py` has it."""
     monkeypatch.setattr("mailsluice.reports.campaign.figures.pictures", lambda report: {})
+
+
+@pytest.fixture(autouse=True)
+def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave links to filled-in forms out of pages: they are a fifth of a run's requests.
+
+    `test_report.py` has them, and the browser follows them.
+    """
+
+    def away() -> NoReturn:
+        raise ConnectionError("no server for links")
+
+    monkeypatch.setattr("tasks.form_links.get_client", away)
+
+
+@pytest.fixture
+def links(no_links: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the links."""
+    monkeypatch.setattr("tasks.form_links.get_client", get_client)
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ async def test_a_run_that_fails_says_what_to_do_next(
     assert len(files(state)) == 1
 
 
+@pytest.mark.usefixtures("links")
 async def test_the_page_links_forms_that_are_filled_in(tmp_path: Path, servers: Servers) -> None:
     """The page links forms of deployed flows, also after an update."""
     deployed = await (await plan_campaign.ato_deployment("default")).aapply()

@@ -32,7 +32,8 @@ def test_a_server_that_others_reach_asks_for_a_login(tmp_path: Path) -> None:
     environment = {"PREFECT_API_URL": f"{url}/api"}
     file = tmp_path / "mailsluice" / "prefect-login"
     give_database(tmp_path / "prefect")
-    with serving(tmp_path, environment, "--host", ADDRESS):
+    # An interpreter, whose server and run are forks.
+    with serving(tmp_path, environment, "--host", ADDRESS, program="tests.forked.serve"):
         login = printed_login(tmp_path).split()[0]
         assert file.read_text().strip() == login
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
