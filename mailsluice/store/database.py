@@ -76,6 +76,9 @@ class Database:
             self.engine.dispose()
             name = f"the state database {_shown(self.engine.url)} cannot be used, it"
             raise told(error, name=name, then="Then try again") from error
+        except OutboxError:  # no connection is left to a database that is refused
+            self.engine.dispose()
+            raise
         if self.is_sqlite:
             warn_of_open([home(), Path(str(self.engine.url.database))])
         else:
@@ -170,7 +173,6 @@ class Database:
         try:
             self.engine.connect().close()
         except (TypeError, ValueError, ProgrammingError) as error:
-            self.engine.dispose()
             raise _wrong_options(self.engine.url, error) from error
 
     def _migrate(self) -> None:
