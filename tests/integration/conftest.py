@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.store import Database, campaign_tables
+from tests.integration.leaks import pytest_runtest_setup, pytest_runtest_teardown
 from tests.integration.outbox_fixtures import campaigns, stored
 from tests.integration.postgres_databases import PostgresDatabases, UsedAgain
 from tests.integration.process_fixtures import forks as forks
@@ -24,7 +25,7 @@ from tests.integration.turns import KINDS, left_for_thorough
 from tests.postgresql import postgresql
 from tests.thorough import IS_THOROUGH
 
-__all__ = ["campaigns", "stored"]
+__all__ = ["campaigns", "pytest_runtest_setup", "pytest_runtest_teardown", "stored"]
 
 _HERE = Path(__file__).parent
 _first_engines: dict[str, sa.Engine] = {}
