@@ -1,8 +1,8 @@
 """Every fault in every phase of a whole campaign: what the server got, and what is reported.
 
-Faults that end the link, which look otherwise where it is encrypted, come in every security mode.
-What a server replies is the same text in all of them; that it is read alike in all of them is what
-`test_smtp_sessions` shows.
+Faults that end the link, which look otherwise where it is encrypted, come with STARTTLS too, and in
+`make thorough` with TLS from the start. What a server replies is the same text in all of them; that
+it is read alike in all of them is what `test_smtp_sessions` shows.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tests.integration.campaign_fixtures import Sender, campaign, connection, pe
 from tests.integration.hurried_loop import skip_silence
 from tests.integration.smtp_fixtures import Certificates, secured
 from tests.smtpd import SmtpServer
+from tests.thorough import thorough_only
 
 _numbers = itertools.count()
 
@@ -74,11 +75,13 @@ def sender(
         yield Sender(database, home)
 
 
+ENDING = [fault for fault in FATES if fault.startswith(("drop", "hang", "421"))]
 CASES = [
-    (fault, security)
-    for fault in FATES
-    for security in Security
-    if security is Security.NONE or fault.startswith(("drop", "hang", "421"))
+    *((fault, Security.NONE) for fault in FATES),
+    *((fault, Security.STARTTLS) for fault in ENDING),
+    *thorough_only(
+        *(pytest.param(fault, Security.TLS, marks=pytest.mark.thorough) for fault in ENDING)
+    ),
 ]
 
 

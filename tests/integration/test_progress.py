@@ -31,6 +31,8 @@ from tests.integration.campaign_fixtures import (
 from tests.smtpd import Settings, SmtpServer
 from tests.smtpd.faults import Fault, Stage
 
+pytestmark = pytest.mark.takes_turns
+
 
 @pytest.fixture
 def sender(database: Database, tmp_path: Path) -> Sender:

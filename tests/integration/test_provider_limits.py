@@ -29,6 +29,8 @@ from tests.integration.test_senders import conclude, parent, send, shard
 from tests.integration.test_throttles import kept
 from tests.smtpd import Received, SmtpServer, most_in_a_second
 
+pytestmark = pytest.mark.takes_turns
+
 MANY = 240
 PROVIDERS = ("gmail.com", "yahoo.com", "example.com")
 TO_GOOGLE = ProviderThrottle(provider="google", per_second=10)

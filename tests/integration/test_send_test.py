@@ -18,6 +18,8 @@ from mailsluice.smtp.login import open_session
 from mailsluice.store import Ask, Database, Usages
 from tests.smtpd import DROP, Fault, Settings, SmtpServer, Stage
 
+pytestmark = pytest.mark.takes_turns
+
 
 def envelopes(number: int) -> list[Envelope]:
     content = b"Subject: Hi\r\nMessage-ID: <1@example.com>\r\n\r\nHello\r\n"

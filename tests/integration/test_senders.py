@@ -50,6 +50,8 @@ from tests.integration.campaign_fixtures import (
 )
 from tests.smtpd import Everybody, Fault, Settings, SmtpServer, Stage
 
+pytestmark = pytest.mark.takes_turns
+
 SLOW = Settings(delay_seconds=0.002)
 MANY = 1_000
 """More recipients than a sender claims ahead."""

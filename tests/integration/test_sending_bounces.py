@@ -18,6 +18,8 @@ from tests.integration.campaign_fixtures import Sender, campaign, connection, pe
 from tests.integration.test_sending_recovery import die
 from tests.smtpd import Fault, SmtpServer, Stage
 
+pytestmark = pytest.mark.takes_turns
+
 NOBODY, POLICY, FULL, SPAM, LATE = (
     f"{name}@example.com" for name in ["nobody", "policy", "full", "spam", "late"]
 )

@@ -16,7 +16,7 @@ from tests.integration.campaign_fixtures import (
 )
 from tests.smtpd import Settings, SmtpServer
 
-MAILS = 12
+MAILS = 9
 SESSIONS = 4
 IDLE_SECONDS = 0.9
 ENDINGS = {

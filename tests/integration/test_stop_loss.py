@@ -35,6 +35,17 @@ from tests.integration.campaign_fixtures import Sender, campaign, connection, gi
 from tests.smtpd import SmtpServer
 from tests.smtpd.mailbox_providers import Greylists, Refuses, relay
 
+pytestmark = pytest.mark.takes_turns
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watch looks often, and a connection asks often whether its canary is decided about."""
+    monkeypatch.setattr("mailsluice.operations.stop_loss._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("mailsluice.operations.stop_loss._TIMES", 2)
+    monkeypatch.setattr("mailsluice.store.canaries.LOOK_SECONDS", 0.05)
+
+
 LIMITS = {"bounce_percent": 5, "block_percent": 2, "complaint_percent": 0.3}
 GOOGLE, OTHERS = "gmail.com", "example.com"
 

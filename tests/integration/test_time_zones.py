@@ -27,6 +27,8 @@ from tests.integration.test_failover import REFUSAL, sent
 from tests.integration.test_senders import send, shard
 from tests.smtpd import Everybody, Settings, SmtpServer
 
+pytestmark = pytest.mark.takes_turns
+
 MORNING = {"days": "Mon-Sun", "start": "09:00", "end": "12:00", "zone_column": "zone"}
 LONDON, TOKYO, UNKNOWN = "UTC", "UTC+09:00", "soon"
 FEW = 12

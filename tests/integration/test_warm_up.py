@@ -37,6 +37,8 @@ from mailsluice.store.schema import deliveries, recipients, warm_up_days, warm_u
 from tests.databases import no_database
 from tests.integration.campaign_fixtures import Sender, campaign, gives_up, people
 
+pytestmark = pytest.mark.takes_turns
+
 MONDAY = date(2026, 1, 5)
 DAY = timedelta(days=1)
 RAMP = {"start": MONDAY, "first_day": 100, "growth": 1.5, "until": MONDAY + 30 * DAY}

@@ -29,6 +29,8 @@ from tests.integration.campaign_fixtures import campaign, people
 from tests.integration.old_schema import old_schema
 from tests.integration.test_warm_up import DAY, MONDAY, RAMP, AtNoon, Launches
 
+pytestmark = pytest.mark.takes_turns
+
 GMAIL, YAHOO, OTHER = "gmail.com", "yahoo.com", "example.com"
 TUESDAY, WEDNESDAY = MONDAY + DAY, MONDAY + 2 * DAY
 ENTRIES = [{"provider": "google", "first_day": 50}, {"provider": "*", "first_day": 20}]

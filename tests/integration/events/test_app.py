@@ -33,6 +33,8 @@ from tests.unit.events import test_signatures as signing
 from tests.unit.events.test_sns import NOW as SNS_NOW
 from tests.unit.events.test_sns import TOPIC, certificate, notification
 
+pytestmark = pytest.mark.takes_turns
+
 ANN = "ann@example.com"
 LOGIN = ("provider", "a long password")
 LOGIN_HEADER = "Basic " + b64encode(":".join(LOGIN).encode()).decode()

@@ -37,6 +37,8 @@ from mailsluice.store.schema import deliveries, events, recipients, suppressions
 from tests.integration.events.sent_campaign import SENT_AT, SentCampaign
 from tests.unit.events import payloads
 
+pytestmark = pytest.mark.takes_turns
+
 NAMES = ["ann", "bob", "carl", "dave"]
 ANN = "ann@example.com"
 LATER = SENT_AT + 100

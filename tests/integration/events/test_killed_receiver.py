@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from benchmarks.events import batches, differences, make_events, push_all, read_all
 from mailsluice.store import Database
+from tests.thorough import thorough_only
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["postgresql", *thorough_only(pytest.param("sqlite", marks=pytest.mark.thorough))],
+    indirect=True,
+)
 def test_shuffled_and_repeated_events_of_a_killed_receiver_end_in_the_same_rows(
     database: Database, database_url: str
 ) -> None:

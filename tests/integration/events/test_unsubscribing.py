@@ -30,6 +30,8 @@ from tests.integration.events.sent_campaign import SentCampaign
 from tests.integration.events.test_app import Pushing, running
 from tests.smtpd import SmtpServer
 
+pytestmark = pytest.mark.takes_turns
+
 ANN, BOB = "ann@example.com", "bob@example.com"
 WORDS = {"List-Unsubscribe": "One-Click"}
 

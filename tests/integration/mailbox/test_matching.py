@@ -26,7 +26,10 @@ from tests.integration.old_schema import old_schema
 from tests.returned_mail import COMPLAINTS, FORMATS, Sent
 from tests.smtpd import SmtpServer
 
-pytestmark = pytest.mark.xdist_group("dovecot")  # one dovecot for all, and one mailbox
+pytestmark = [
+    pytest.mark.xdist_group("dovecot"),  # one dovecot for all, and one mailbox
+    pytest.mark.takes_turns,
+]
 
 
 def test_each_recipient_has_a_return_path_of_its_own(

@@ -22,7 +22,10 @@ from tests.integration.dovecot import Dovecot
 from tests.integration.mailbox.conftest import Launch, State, run
 from tests.returned_mail import Sent
 
-pytestmark = pytest.mark.xdist_group("dovecot")  # one dovecot for all, and one mailbox
+pytestmark = [
+    pytest.mark.xdist_group("dovecot"),  # one dovecot for all, and one mailbox
+    pytest.mark.takes_turns,
+]
 
 
 def test_a_bad_mail_does_not_stop_the_others(

@@ -29,6 +29,8 @@ from tests.provider_apis.api import Answer, Asked, ProviderApi, served
 from tests.provider_apis.lists import MailgunApi, PostmarkApi
 from tests.unit.events import payloads
 
+pytestmark = pytest.mark.takes_turns
+
 """Events with their times and delays; runs with the pause before, pages, and steps to a kill."""
 
 
