@@ -39,7 +39,7 @@ def log_in_with_token(box: BaseMailBox, mailbox: MailboxAccount, tokens: TokenSo
         other = _token(mailbox, tokens, refused=token)
         try:
             _authenticate(box, method, mailbox, other)
-        except imaplib.IMAP4.abort:  # some servers allow one try in a session
+        except (imaplib.IMAP4.abort, OSError):  # some servers allow one try in a session
             raise refusal from None
 
 
