@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mailsluice.core.errors import OutboxError
+from mailsluice.store import Database
 from tests.postgresql import postgresql
+
+_TRIES = 20
+"""Each lasts five seconds where another process holds the database, as the first one does."""
 
 
 @contextmanager
@@ -17,3 +22,11 @@ def database(kind: str, folder: Path) -> Iterator[str]:
         return
     with postgresql() as server:
         yield server.get_uri()
+
+
+def opened(url: str) -> Database:
+    """Open the database, which a run may hold for long on a busy machine: it creates the schema."""
+    for _ in range(_TRIES):
+        with suppress(OutboxError):
+            return Database(url)
+    return Database(url)

@@ -12,7 +12,9 @@ from mailsluice.campaign import Strategy
 from mailsluice.core.moves import MoveReason, placed
 from mailsluice.core.status import CampaignStatus
 from mailsluice.store import Campaigns, Canaries, Database
+from mailsluice.store.affinities import Affinities
 from mailsluice.store.schema import recipients
+from tests.chaos.databases import opened
 from tests.chaos.plan import Plan, campaign_name
 from tests.chaos.servers import received
 
@@ -24,7 +26,7 @@ def check_invariants(plan: Plan, number: int, *, has_ended: bool) -> None:
 
     Every accepted recipient is in exactly one state, and on the connection that the moves say.
     """
-    with Database(plan.database_url) as database:
+    with opened(plan.database_url) as database:
         record = Campaigns(database).find(campaign_name(number))
         if record is None or record.status is CampaignStatus.RESOLVING:
             return
@@ -64,3 +66,17 @@ def _check_canaries(plan: Plan, database: Database, campaign_id: int, rows: Rows
     for canary in Canaries(database, campaign_id).undecided():
         got = {one.recipient for one in at[canary.connection]} & ids.keys()
         assert all(ids[email] <= canary.last_id for email in got), canary
+
+
+def check_affinities(plan: Plan) -> None:
+    """Each campaign with affinity was remembered once, as it was assigned at its launch."""
+    assigned = Counter[str]()
+    remembered = Counter[str]()
+    with opened(plan.database_url) as database:
+        stored = Campaigns(database)
+        for campaign in (one for one in map(plan.campaign, plan.campaigns) if one.has_affinity):
+            for route in stored.routes(stored.get(campaign.name).id):
+                assigned[route.connection] += route.assigned
+        for group in Affinities(database).groups():
+            remembered.update(Affinities(database).counts(group))
+    assert assigned == remembered, (assigned, remembered)

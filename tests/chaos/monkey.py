@@ -14,7 +14,7 @@ from multiprocessing.context import ForkServerProcess
 from random import Random
 
 from tests.chaos.cuts import cut
-from tests.chaos.invariants import check_invariants
+from tests.chaos.invariants import check_affinities, check_invariants
 from tests.chaos.plan import Plan
 from tests.chaos.servers import Progress, servers
 from tests.chaos.verdict import Verdict, judge
@@ -62,6 +62,7 @@ class _Monkey:
                 self._wait()
                 self._strike()
                 left -= self._ended()
+            check_affinities(self.plan)
         finally:
             for process in self._runs.values():
                 process.kill()

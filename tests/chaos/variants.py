@@ -97,6 +97,7 @@ VARIANTS = {
             "on_connection_down": "reassign",
         },
     ),
+    "affinity": Variant({"affinity": "recipient"}, campaigns=3),
     "spread": Variant({"spread_over": 0.003}),
     "everything": Variant(
         {**_REASSIGN, "lend": True, "max_shift_percent": 80, "throttle": {"per_second": 400}},

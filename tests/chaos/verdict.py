@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from mailsluice.store import Database
 from mailsluice.store.schema import bounces, recipients, suppressions
+from tests.chaos.databases import opened
 from tests.chaos.limits import overshot
 from tests.chaos.plan import Plan
 from tests.chaos.servers import received
@@ -74,7 +74,7 @@ def judge(plan: Plan, kills: int, lives: int) -> Verdict:
     """Compare what the servers have with what the database says."""
     messages = received(plan)
     at = {name: Counter(one.recipient for one in messages[name]) for name in messages}
-    with Database(plan.database_url) as database, database.read() as reader:
+    with opened(plan.database_url) as database, database.read() as reader:
         kept = recipients.c
         columns = (kept.email, kept.connection, kept.status, kept.reassigned_from)
         rows = reader.execute(sa.select(*columns)).all()
