@@ -34,6 +34,7 @@ from tests.integration.campaign_fixtures import (
 from tests.postgresql import postgresql
 from tests.smtpd import Settings, SmtpServer
 
+pytestmark = pytest.mark.takes_turns
 UNHURRIED = Settings(delay_seconds=0.005)
 """Enough that some mail is left when the trouble begins."""
 
