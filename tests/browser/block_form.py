@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.pressing import press
 from tests.browser.schema_form import SchemaForm
+from tests.browser.visiting import visit
 from tests.serving import Served
 
 
@@ -21,8 +22,11 @@ class BlockForm(SchemaForm):
         ui: str = "v2",
     ) -> None:
         super().__init__(page, ui)
-        place = f"block/{block_id}/edit" if block_id else f"catalog/{kind}/create"
-        page.goto(f"{served.ui_url(ui)}/blocks/{place}")
+        blocks = f"{served.ui_url(ui)}/blocks"
+        if block_id:
+            page.goto(f"{blocks}/block/{block_id}/edit")  # a form that a link opens may be empty
+        else:
+            visit(page, f"{blocks}/catalog/{kind}/create")
 
     def name(self, name: str) -> None:
         """Type the name: that of a new block only."""

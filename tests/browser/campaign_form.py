@@ -9,6 +9,7 @@ from playwright.sync_api import Page, Route
 
 from tests.browser.pressing import press
 from tests.browser.schema_form import SchemaForm
+from tests.browser.visiting import visit
 from tests.serving import Served
 
 MUCH_LATER = {
@@ -25,7 +26,7 @@ class CampaignForm(SchemaForm):
         cls, page: Page, served: Served, ui: str = "v2", flow: str = "send-campaign"
     ) -> CampaignForm:
         """Open the form of a flow's deployment."""
-        page.goto(served.form_url(ui, served.deployment(flow)))
+        visit(page, served.form_url(ui, served.deployment(flow)))
         return cls(page, ui)
 
     def fill_in(self, name: str, html: str = "<p>Hello {{ first_name }}</p>") -> None:

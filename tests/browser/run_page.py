@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.pressing import press
+from tests.browser.visiting import visit
 from tests.serving import Served
 
 
@@ -18,7 +19,7 @@ class RunPage:
         self.page = page
         self._run_id = run_id
         self._ui = ui
-        page.goto(f"{served.ui_url(ui)}/runs/flow-run/{run_id}")
+        visit(page, f"{served.ui_url(ui)}/runs/flow-run/{run_id}")
 
     def shows(self, state: str) -> None:
         """Wait until the page shows the run in this state."""
@@ -81,4 +82,4 @@ def open_artifact(page: Page, served: Served, ui: str, key: str) -> None:
     """Open the page of the only artifact of a key."""
     asked = {"artifacts": {"key": {"any_": [key]}}}
     (artifact,) = served.api.post("/artifacts/filter", json=asked).raise_for_status().json()
-    page.goto(f"{served.ui_url(ui)}/artifacts/artifact/{artifact['id']}")
+    visit(page, f"{served.ui_url(ui)}/artifacts/artifact/{artifact['id']}")

@@ -8,6 +8,7 @@ from playwright.sync_api import Page
 
 from tests.browser.campaign_form import CampaignForm
 from tests.browser.pressing import press
+from tests.browser.visiting import visit
 from tests.serving import Served
 
 
@@ -15,7 +16,7 @@ class ScheduleForm(CampaignForm):
     """An open dialog: the schedule, and the campaign as its parameter."""
 
     def __init__(self, page: Page, served: Served, ui: str) -> None:
-        page.goto(served.deployment_url(ui))
+        visit(page, served.deployment_url(ui))
         page.get_by_role("button", name="Schedule", exact=True).click()
         dialog = page.locator(".p-modal") if ui == "v1" else page.get_by_role("dialog")
         super().__init__(page, ui, dialog)
