@@ -30,6 +30,7 @@ from mailsluice.store.fates import Fates
 from mailsluice.store.reassignment import reassign
 from mailsluice.store.schema import moves, recipients
 from tests.integration.campaign_fixtures import Sender, campaign, people
+from tests.thorough import examples
 
 
 @pytest.fixture
@@ -214,7 +215,9 @@ def test_a_claim_under_way_keeps_its_recipients_from_a_move(database: Database) 
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     counts=st.dictionaries(st.sampled_from("abcd"), st.integers(1, 12), min_size=2, max_size=4),

@@ -101,8 +101,9 @@ def optimum(connections: Sequence[Connection], percent: Decimal) -> float:
 
 _PACES = st.floats(-1.0, 3.0).map(lambda exponent: 10.0**exponent)
 _CONNECTIONS = st.lists(
-    st.tuples(_PACES, st.floats(120.0, 5_000.0), st.booleans()), min_size=2, max_size=6
+    st.tuples(_PACES, st.floats(120.0, 1_500.0), st.booleans()), min_size=2, max_size=6
 )
+"""The pace of each, how long its quota takes at it, and whether recipients may move to it."""
 
 
 @settings(max_examples=examples(), deadline=None)
