@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import imaplib
 import ssl
+from contextlib import suppress
 from typing import NamedTuple
 
 from imap_tools import BaseMailBox, MailBox, MailBoxStartTls, MailBoxUnencrypted
-from imap_tools.errors import MailboxLoginError
+from imap_tools.errors import ImapToolsError, MailboxLoginError
 from imap_tools.imap_utf7 import utf7_decode
 
 from mailsluice.bounces.mailbox import MailboxAccount
@@ -69,6 +70,14 @@ def log_in(box: BaseMailBox, mailbox: MailboxAccount, tokens: TokenSource | None
     # Many servers offer MOVE (RFC 6851) only after the login.
     _, data = box.client.capability()
     box.client.capabilities = tuple(data[-1].decode("ascii", "replace").upper().split())
+
+
+def log_out(box: BaseMailBox) -> None:
+    """Log out, if the link is still up, and close the link."""
+    with suppress(imaplib.IMAP4.error, ImapToolsError, OSError):
+        box.logout()
+    with suppress(OSError):  # the logout has closed it
+        box.client.shutdown()
 
 
 def _log_in_with_password(box: BaseMailBox, mailbox: MailboxAccount) -> None:

@@ -13,7 +13,7 @@ from imap_tools.errors import ImapToolsError
 from imap_tools.utils import encode_folder
 
 from mailsluice.bounces.fetched import FIELDS, Fetched, fetched
-from mailsluice.bounces.imap import connect, list_folders, log_in
+from mailsluice.bounces.imap import connect, list_folders, log_in, log_out
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.bounces.mailbox_trouble import trouble
 from mailsluice.core.errors import FetchRefusedError, MailboxError
@@ -52,9 +52,8 @@ class Inbox:
         self.close()
 
     def close(self) -> None:
-        """Log out, if the link is still up."""
-        with suppress(imaplib.IMAP4.error, ImapToolsError, OSError):
-            self._box.logout()
+        """Log out, if the link is still up, and close the link."""
+        log_out(self._box)
 
     def waiting(self) -> list[str]:
         """Return the UIDs of mails that are neither moved nor flagged, the oldest first."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import imaplib
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import NamedTuple, Self
 
 from imap_tools.errors import ImapToolsError, MailboxFolderSelectError
 
 from mailsluice.bounces.fetched import Fetched, fetched
-from mailsluice.bounces.imap import connect, list_folders, log_in
+from mailsluice.bounces.imap import connect, list_folders, log_in, log_out
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.bounces.mailbox_trouble import folders_text, trouble
 from mailsluice.core.errors import MailboxError
@@ -61,9 +61,8 @@ class ProbeMailbox:
         self.close()
 
     def close(self) -> None:
-        """Log out, if the link is still up."""
-        with suppress(imaplib.IMAP4.error, ImapToolsError, OSError):
-            self._box.logout()
+        """Log out, if the link is still up, and close the link."""
+        log_out(self._box)
 
     def marks(self) -> dict[str, Mark]:
         """Return where new mail begins in each folder.
