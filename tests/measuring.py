@@ -1,6 +1,6 @@
 """Coverage of some folders in a run of all: `COVERAGE="tests/unit tests/integration" make test`.
 
-Coverage doubles or triples the processor time of a test. So it is on only while a test of these
+Coverage adds two thirds to the processor time of a test. So it is on only while a test of these
 folders runs, and off in the processes that other tests start. Simulations show numbers, not whether
 a line works.
 """
