@@ -248,6 +248,9 @@ class Shards:
         state = run.state
         if state is None or not (state.is_crashed() or state.is_failed()):
             return False
+        if sender is None or sender.ending is None:  # it may have told that since the last look
+            records = await asyncio.to_thread(self._run.read_senders)
+            sender = next((record for record in records if record.owner == str(run.id)), None)
         if (sender and sender.ending is Ending.DOWN) or self._starts[shard] >= _MOST_STARTS:
             return False
         counts = await asyncio.to_thread(self._run.outbox.counts)

@@ -180,6 +180,32 @@ async def test_without_events_the_runs_are_listed_with_each_look(server: Server)
     await sending
 
 
+async def test_a_connection_that_goes_down_during_a_look_is_not_started_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The senders' rows are read before the runs are listed."""
+    run, listed = Looks(), server.read_flow_runs
+    shards = Shards(
+        cast("CampaignRun", run),
+        StopRequest(ServerEvents()),
+        {"red": DEPLOYMENT},
+        logging.getLogger("run"),
+    )
+
+    async def fails_meanwhile(**options: Any) -> list[FlowRun]:
+        if run.senders:
+            run.senders = [replace(run.senders[0], ending=Ending.DOWN, ended_at=1.0)]
+            server.runs[0].state = Failed()
+        return await listed(**options)
+
+    monkeypatch.setattr(server, "read_flow_runs", fails_meanwhile)
+    sending = asyncio.ensure_future(shards.send([Shard("red", 1, 1)]))
+    await eventually_async(lambda: server.runs)
+    run.senders = [replace(LIVING, owner=str(server.runs[0].id))]
+    await sending
+    assert len(server.runs) == 1
+
+
 class Moving(Looks):
     """A run whose recipients may move: the standby has `waiting` recipients."""
 
