@@ -101,9 +101,9 @@ def test_a_disk_that_is_full_or_read_only(
 def test_a_database_that_another_process_has_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A database that another process creates; one of this version is opened without a lock."""
     monkeypatch.setattr("mailsluice.store.database._BUSY_TIMEOUT_SECONDS", 0)
     path = tmp_path / "a.db"
-    Database(f"sqlite:///{path}").close()
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(OutboxError, match="is held by another process") as caught:
