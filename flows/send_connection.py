@@ -127,7 +127,7 @@ async def _sent(
     logger = get_run_logger()
     async with (
         keep_rotated_tokens(run.tokens, logger),
-        session_slots(connections.values(), run, logger, events) as slots,
+        session_slots(connections.values(), run, logger, events, shards) as slots,
     ):
         sending = Sending(run, messages, connections, slots, request, shards)
         request.handle_signals()

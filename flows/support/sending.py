@@ -12,6 +12,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from flows.support.session_slots import SessionSlots
+from flows.support.session_slots.sharing import sessions_of
 from flows.support.stopping import STOPPED, StopRequest, wait_for_server
 from flows.support.tags import tags_of
 from mailsluice.delivery import RouteResult, Run
@@ -44,7 +45,7 @@ class Sending:
 
     def fitted(self, connection: Connection) -> Connection:
         """A connection with this process's part of its sessions."""
-        return replace(connection, max_sessions=-(-connection.max_sessions // self.shards))
+        return replace(connection, max_sessions=sessions_of(connection.max_sessions, self.shards))
 
     async def send(self, connection: str) -> RouteResult:
         """Send to the recipients of one connection, until none is left or the run stops."""

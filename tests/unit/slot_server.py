@@ -161,6 +161,7 @@ class Process:
         max_sessions: int = 4,
         stream: Stream | None = None,
         limit: SlotClient | None = None,
+        shards: int = 1,
     ) -> None:
         self._clock = clock
         emit = stream.emit if stream else lambda *_, **__: None
@@ -172,6 +173,7 @@ class Process:
             Notices("red", logging.getLogger("red")),
             Neighbours("red", emit, limit.host if limit else None),
             is_told=lambda: stream is not None and not stream.is_lost,
+            shards=shards,
             clock=clock,
             chance=random.Random(1).random,
         )

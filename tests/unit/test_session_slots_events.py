@@ -35,6 +35,18 @@ async def test_with_events_a_long_campaign_asks_for_little_more_than_a_short_one
     assert calls.total() - calls["read"] - calls["renew"] == 3
 
 
+async def test_a_process_that_sends_a_part_takes_no_slots_of_the_others(
+    server: SlotServer, clock: Clock, stream: Stream
+) -> None:
+    """A process with all slots would have to end sessions, which wait for their server, first."""
+    processes = [Process(server, clock, max_sessions=10, stream=stream, shards=3) for _ in range(3)]
+    for one in processes:
+        await one.want(4)
+        await one.settle()
+    assert server.limit == 10  # of the whole connection
+    assert [len(process.open) for process in processes] == [4, 4, 2]
+
+
 async def test_sessions_that_come_and_go_cost_no_request(
     server: SlotServer, clock: Clock, stream: Stream
 ) -> None:

@@ -43,8 +43,12 @@ class SessionSlots:
         logger: Logger,
         opening: OpenSession,
         events: ServerEvents | None = None,
+        shards: int = 1,
     ) -> None:
-        """`events` tell when the limit changes; without them it is read every few seconds."""
+        """`events` tell when the limit changes; without them it is read every few seconds.
+
+        `shards` is how many processes divide the connection's sessions: this one takes its part.
+        """
         name = connection.name
         self._opening = opening
         self._events = events = events or ServerEvents()
@@ -61,6 +65,7 @@ class SessionSlots:
             Notices(name, logger),
             Neighbours(name, host=limit.host),
             is_told=lambda: events.is_subscribed,
+            shards=shards,
         )
         events.listeners.append(self._keeper.hear)
         self._loop = asyncio.get_running_loop()
@@ -88,11 +93,15 @@ class SessionSlots:
 
 @asynccontextmanager
 async def session_slots(
-    connections: Iterable[Connection], run: Run, logger: Logger, events: ServerEvents
+    connections: Iterable[Connection],
+    run: Run,
+    logger: Logger,
+    events: ServerEvents,
+    shards: int = 1,
 ) -> AsyncIterator[dict[str, SessionSlots]]:
     """The slots of a campaign's connections, by connection name; released at the end."""
     slots = {
-        connection.name: SessionSlots(connection, logger, run.open_session, events)
+        connection.name: SessionSlots(connection, logger, run.open_session, events, shards)
         for connection in connections
     }
     try:

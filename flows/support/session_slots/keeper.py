@@ -1,10 +1,10 @@
 """Acquire, renew and release the slots of one connection on the Prefect server.
 
 One keeper asks for its connection, however many sessions there are, one request after the other. It
-acquires one slot for the first session, and all free ones that block and limit allow when there is
-a second, so that a process has two leases of a connection as a rule. A lease can only be released
-as a whole: sessions end before the lease with their slots is released. Slots are kept until another
-process asks for them, or until no session needs one for a while.
+acquires one slot for the first session, and all free ones that it may use when there is a second,
+so that a process has two leases of a connection as a rule. A lease can only be released as a whole:
+sessions end before the lease with their slots is released. Slots are kept until another process
+asks for them, or until no session needs one for a while.
 
 Changes of the limit and requests of other processes come as events, so the limit is read rarely.
 Without events it is polled, each slot has a lease of its own, and spare slots are released at once.
@@ -59,17 +59,18 @@ class SlotKeeper:
         neighbours: Neighbours,
         *,
         is_told: Callable[[], bool],
+        shards: int = 1,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`is_told` says whether events arrive."""
+        """`is_told` says whether events arrive; `shards` is how many processes share them all."""
         self._limit = limit
         self._notices = notices
         self._neighbours = neighbours
         self._gate = gate
         self._is_told = is_told
         self._clock = clock
-        self._share = Share(max_sessions, clock, chance)
+        self._share = Share(max_sessions, clock, chance, shards)
         self._share.host = limit.host
         self._leases = Leases(limit, self._share, clock, self._answered)
         self._patience = Patience()

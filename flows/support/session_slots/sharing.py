@@ -55,13 +55,24 @@ def passed_on(held: int, used: int, other_holds: int, other_wants: int) -> int:
     return int(held >= other_holds + 2)
 
 
+def sessions_of(max_sessions: int, shards: int) -> int:
+    """How many sessions each of so many processes may open; all together perhaps a few more."""
+    return -(-max_sessions // shards)
+
+
 class Share:
     """The slots for this process: the lower of block and limit, less those that others get."""
 
     def __init__(
-        self, max_sessions: int, clock: Callable[[], float], chance: Callable[[], float]
+        self,
+        max_sessions: int,
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+        shards: int = 1,
     ) -> None:
+        """`shards` is how many processes divide the block's sessions, each taking its part."""
         self._clock = clock
+        self._shards = shards
         self._chance = chance
         self._cap = 0
         self.cap_until = -math.inf
@@ -102,9 +113,10 @@ class Share:
     @property
     def most(self) -> int:
         """How many sessions this process may have at most."""
+        part = min(self.of_block, sessions_of(self.max_sessions, self._shards))
         if self.limit_state and self.limit_state.is_active:
-            return min(self.of_block, self.limit_state.limit)
-        return self.of_block
+            return min(part, self.limit_state.limit)
+        return part
 
     @property
     def of_block(self) -> int:
