@@ -122,6 +122,16 @@ async def test_progress_is_shown_with_its_pace(feed: Feed) -> None:
     assert "**: 50 of 100 sent, 50 left, 5.0 a second, done about " in words
 
 
+async def test_a_tally_of_more_than_all_is_replaced_by_what_is_stored(feed: Feed) -> None:
+    """Senders that outlived an earlier run were counted twice for some seconds."""
+    run, shown, clock = Run(), Shown(), Clock()
+    made = await begun(run, shown, clock)
+    clock.now, run.seen = 10.0, standing(FREE, 101)
+    await made.update()
+    assert shown.bars["red"].percent == 90.0
+    assert "90 of 100 sent" in shown.bars["red"].text
+
+
 async def test_the_list_of_campaigns_gets_the_numbers_and_is_published_now_and_then(
     feed: Feed,
 ) -> None:

@@ -82,7 +82,7 @@ class ProgressReporter:
         self._by_provider = LateCounter(run.sent_by_provider, clock, ProviderCounts())
         self._by_zone = LateCounter[Sequence[ZoneCounts]](run.counted_by_zone, clock, ())
         self._counted: dict[str, tuple[Tally, Tally]] = {}
-        """By connection that is done, its tally in this run and the stored one."""
+        """By connection whose tally cannot be right, that tally and the stored one."""
 
     async def begin(self, *, is_new: bool) -> None:
         """Count the recipients in the database, before the first message."""
@@ -167,15 +167,18 @@ class ProgressReporter:
         return progress
 
     async def _recounted(self, progress: Progress) -> Progress:
-        """Correct the tallies of connections that are done but seem to have recipients left.
+        """Correct the tallies of connections that cannot be right.
 
         A run's claims leave out recipients that were suppressed since the launch, and do not count
-        them. So the state database is asked once about each such connection.
+        them, so a connection that is done seems to have recipients left. And what senders that
+        outlived an earlier run did just before this one began is counted twice, as their records
+        are some seconds old. So the state database is asked once about each such tally.
         """
         wrong = [
             standing
             for standing in progress.standings
-            if standing.binding.cause in (Cause.DONE, Cause.STANDBY) and standing.tally.left
+            if (standing.binding.cause in (Cause.DONE, Cause.STANDBY) and standing.tally.left)
+            or standing.tally.is_too_high
         ]
         if any(self._counted.get(known.connection, (None,))[0] != known.tally for known in wrong):
             counts = await asyncio.to_thread(self._run.outbox.counts)

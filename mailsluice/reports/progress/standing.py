@@ -53,7 +53,16 @@ class Tally:
     @property
     def left(self) -> int:
         """Recipients that still wait."""
-        return max(0, self.assigned - self.sent - self.failed - self.uncertain - self.ended)
+        return max(0, self.assigned - self._settled)
+
+    @property
+    def is_too_high(self) -> bool:
+        """Whether more recipients are counted than there are, some of them twice."""
+        return self._settled > self.assigned
+
+    @property
+    def _settled(self) -> int:
+        return self.sent + self.failed + self.uncertain + self.ended
 
     @property
     def percent(self) -> float:
