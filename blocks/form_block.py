@@ -23,10 +23,10 @@ _ASSET = "/ico/android-chrome-192x192.png"
 
 
 class FormBlock(Block):
-    """Gives a block type a JSON schema that suits forms, and the icon of Prefect's UI as its logo.
+    """A block whose JSON schema suits forms, and whose logo is the icon of Prefect's UI.
 
-    Prefect accepts only web addresses for logos, not `data:`, and a UI may have no internet access.
-    Every Prefect server has this icon. Without a logo the newer UI shows a broken picture.
+    Prefect accepts only web addresses for logos, not `data:`, and a browser may have no internet
+    access. Every Prefect server has this icon. Without a logo the newer UI shows a broken picture.
     """
 
     @classmethod
@@ -37,7 +37,7 @@ class FormBlock(Block):
 
     @classmethod
     def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
-        """The JSON schema, generated once: Prefect asks for it with each field that it stores.
+        """Return the JSON schema, generated once: Prefect asks for it with each field it stores.
 
         Each caller gets a copy, and may change it.
         """
@@ -56,5 +56,5 @@ class FormBlock(Block):
 def _schema(
     kind: type[FormBlock], args: tuple[Any, ...], options: tuple[tuple[str, Any], ...]
 ) -> str:
-    """Give the JSON schema of a block type as text, which is copied ten times as fast as a dict."""
+    """Return the schema of a block type as text, which is copied ten times as fast as a dict."""
     return json.dumps(super(FormBlock, kind).model_json_schema(*args, **dict(options)))

@@ -93,7 +93,7 @@ class Mailbox(OAuthBlock, Block):
         if self.oauth.is_used and self.password:
             raise ValueError("a login is a password or OAuth, not both: clear one of them")
         if not (self.oauth.is_used or self.password):
-            raise ValueError("there is no password: enter it, or fill in the box OAuth")
+            raise ValueError("there is no password: enter it, or fill in the OAuth box")
         if self.security is Security.NONE and not self.allow_plain_password:
             secret = "access token" if self.oauth.is_used else "password"
             raise ValueError(
@@ -108,7 +108,7 @@ class Mailbox(OAuthBlock, Block):
         return self
 
     def to_mailbox(self, name: str) -> engine.MailboxAccount:
-        """The mailbox's account for the engine; `name` is the block's name."""
+        """Return the account that the engine uses; `name` is the block's name."""
         names = (field.name for field in fields(engine.MailboxAccount) if field.name != "name")
         values = {name: getattr(self, name) for name in names}
         password = self.password.get_secret_value() if self.password else ""

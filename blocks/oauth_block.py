@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class OAuthBlock(FormBlock):
-    """A block with a box `oauth`."""
+    """A block whose form has an OAuth box, the field `oauth`."""
 
     if TYPE_CHECKING:
         oauth: OAuth

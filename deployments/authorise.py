@@ -1,7 +1,7 @@
 """`python -m deployments.authorise <block>`: authorise a login for a mailbox in the browser.
 
 Uses the authorization code grant of a native application, with PKCE, on loopback (RFC 8252,
-RFC 7636). The resulting refresh token goes into the block's oauth box; no secret is shown.
+RFC 7636). The resulting refresh token goes into the block's OAuth box; no secret is shown.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ async def _block(name: str) -> SMTPConnection | Mailbox:
     block = await load_login_block(name)
     if not block.oauth.is_used or not block.oauth.scope:
         raise AuthorisationError(
-            f"the block {name!r} lacks a client ID, a token URL or a scope: fill in its oauth box"
+            f"the block {name!r} lacks a client ID, a token URL or a scope: fill in its OAuth box"
         )
     return block
 

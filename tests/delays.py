@@ -1,13 +1,13 @@
-"""Random delays where threads hand work over: `DELAYS=1 make test` finds what races.
+"""Random delays where threads hand work over: `DELAYS=1 make test` finds races.
 
 On a busy machine a thread may be interrupted for long at any place. A test, or the product, that
-passes because one thread happens to be faster than the other fails there once in a hundred runs.
+works because one thread happens to be faster than the other fails there once in a hundred runs.
 With DELAYS these interruptions come often, at the places where threads hand something over: before
 and after a call in another thread, before its result reaches the loop, at a thread's start, before
 a transaction of the state database, and before a reply of a test's mail server.
 
-The number is the seed: with the same one a test gets the same delays, as far as its threads take
-their turns in the same order.
+The value of DELAYS is the seed: with the same seed a test gets the same delays, as far as its
+threads run in the same order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from time import sleep  # a test may replace that of the module
+from time import sleep  # a test may replace `time.sleep`
 from typing import Any
 
 import pytest
@@ -29,18 +29,18 @@ _LONGEST_SECONDS = 0.05
 
 
 class Delays:
-    """Interrupts threads by chance; a plugin of pytest."""
+    """A plugin of pytest that interrupts threads at random."""
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
         self._chance = random.Random(seed)
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Begin a test with its own row of chances."""
+        """Begin a test with random numbers of its own."""
         self._chance = random.Random(f"{self._seed} {item.nodeid}")
 
     def interrupt(self) -> None:
-        """Stop this thread for some milliseconds, or not."""
+        """Stop this thread for some milliseconds, in a share of the calls."""
         if self._chance.random() < _SHARE:
             sleep(self._chance.uniform(0, _LONGEST_SECONDS))
 

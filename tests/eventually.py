@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 240.0
 _SHORTEST_PAUSE_SECONDS = 0.001
 _LONGEST_PAUSE_SECONDS = 0.5
 _PAUSE_A_LOOK = 4
-"""A pause is so many times as long as the look before it: looks take a fifth of the time."""
+"""How many times as long as the look before it a pause is: looks take a fifth of the time."""
 
 
 @overload
@@ -42,13 +42,13 @@ def eventually(
     """Look until what is seen holds, and return it.
 
     Args:
-        look: Gives what there is to see now. An error that it raises ends the wait at once.
-        holds: Whether that will do; without it, whatever is true.
-        seconds: The bound, generous: a wait that ends by it is a failure.
-        what: The words for what was waited for, in the failure's message.
+        look: Returns what is to be seen now. An error that it raises ends the wait at once.
+        holds: Says whether what was seen ends the wait; by default, anything true does.
+        seconds: The bound, generous: a wait that reaches it fails.
+        what: Words for what is waited for, for the failure's message.
 
     Raises:
-        AssertionError: Where the bound has passed; the message tells what was seen last.
+        AssertionError: The bound has passed; the message tells what was seen last.
     """
     patience = _Patience(seconds, what)
     while not holds(seen := look()):
@@ -84,7 +84,7 @@ async def eventually_async(
     seconds: float = PATIENCE_SECONDS,
     what: str = "",
 ) -> T:
-    """Do as `eventually` in a coroutine, whose loop runs on; `look` may be a coroutine too."""
+    """Look as `eventually` does, while the event loop runs on; `look` may return an awaitable."""
     patience = _Patience(seconds, what)
     while True:
         found = look()
@@ -106,7 +106,7 @@ class _Patience:
         self._look_began = time.monotonic()
 
     def pause(self, seen: object) -> float:
-        """Give the seconds until the next look; fail where the bound has passed."""
+        """Return the seconds until the next look; fail if the bound has passed."""
         now = time.monotonic()
         waited = now - self._began
         if waited > self._seconds:

@@ -23,7 +23,7 @@ PRELOADED = ["tests.forked.imports"]
 _ROOT = Path(__file__).resolve().parents[1]
 _PROGRAM = "from multiprocessing.forkserver import main; main({}, {}, {!r})"
 _COVERAGE = "COVERAGE_PROCESS_CONFIG"
-"""The variable that has coverage started; `tests.forked.process` does so in forks."""
+"""The variable that starts coverage in an interpreter; `tests.forked.process` does so in forks."""
 
 
 class CommonServer:
@@ -36,7 +36,7 @@ class CommonServer:
         self._listener.bind(address)
         self._listener.listen()
         self._end, self._held = os.pipe()
-        """All ends when the second is closed: by this process, or with it."""
+        """The thread and the server end when `_held` is closed, by this process or at its end."""
         os.environ[ADDRESS] = address
         self._thread = threading.Thread(target=self._start_when_asked, daemon=True)
         self._thread.start()
@@ -65,7 +65,7 @@ class CommonServer:
 
 
 def register(config: pytest.Config) -> None:
-    """Listen, where this process starts others for the tests."""
+    """Listen for forks if this process is the one that starts the others."""
     is_one_of_them = hasattr(config, "workerinput")
     if getattr(config.option, "numprocesses", None) and not is_one_of_them:
         config.pluginmanager.register(CommonServer())

@@ -1,7 +1,8 @@
 """Groups of tests that share a server: `--dist loadgroup` runs each in one process.
 
-pytest-xdist 3.8 names the group of a test in the test's id, where its scheduler looks for it, but
-not in a way that pytest 9.2 takes up: without this every test is scheduled for itself.
+The scheduler of pytest-xdist 3.8 looks for a test's group in the test's id, but the way in which
+pytest-xdist writes it there has no effect in pytest 9.2: without this module every test would be
+scheduled on its own.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ LONGEST = (
     "served-1",
     "served-2",
 )
-"""The groups by how long they take; the longest start first, so that none is left for the end.
+"""The groups that take longest, the longest first: they start first, so none is left for the end.
 
 The scheduler starts groups in the order of their tests (`--no-loadscope-reorder`).
 """
 TOGETHER = Path(__file__).with_name("unit")
 """The tests of a module of this folder run in one process.
 
-Most take milliseconds, less than their scheduling one by one, and what a module needs is loaded
-once: matplotlib, a simulation, the modules that each flow loads.
+Most take milliseconds, less than it takes to schedule them one by one, and what a module needs is
+loaded once: matplotlib, a simulation, the modules that each flow loads.
 """
 
 
@@ -37,7 +38,7 @@ once: matplotlib, a simulation, the modules that each flow loads.
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put tests into the order in which they start, and name each group in the ids of its tests.
 
-    Runs after all marks are there.
+    The hook runs after those that add marks.
     """
     if not getattr(config.option, "loadgroup", False):  # set in the processes of pytest-xdist
         return
@@ -67,7 +68,7 @@ def _places(items: Sequence[pytest.Item]) -> dict[str, tuple[int, float]]:
     """Give the place of each test, by its id.
 
     The longest groups come first, then the other groups, and then the tests without a group: those
-    of different folders by turns, since the ones often wait and the others keep a core busy.
+    of different folders by turns, since some folders wait often and others keep a core busy.
     """
     places = {item.nodeid: (_rank(_group(item)), 0.0) for item in items}
     alone = [item for item in items if not _group(item)]

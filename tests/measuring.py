@@ -1,8 +1,8 @@
 """Coverage of some folders in a run of all: `COVERAGE="tests/unit tests/integration" make test`.
 
 Coverage adds two thirds to the processor time of a test. So it is on only while a test of these
-folders runs, and off in the processes that other tests start. Simulations show numbers, not whether
-a line works.
+folders runs, and off in the processes that other tests start. It is off for simulations, too, which
+test numbers rather than lines.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from coverage import Coverage
 
 ROOT = Path(__file__).resolve().parents[1]
 _CHILDREN = "COVERAGE_PROCESS_CONFIG"
-"""The variable that has coverage started in child processes."""
+"""The variable that starts coverage in child processes."""
 
 
 class Measuring:
-    """Starts and stops the coverage of this process; a plugin of pytest."""
+    """A plugin of pytest that starts and stops the coverage of this process."""
 
     def __init__(self, coverage: Coverage, folders: list[str]) -> None:
         self._coverage = coverage
@@ -35,7 +35,7 @@ class Measuring:
         return (yield)
 
     def pytest_sessionfinish(self) -> None:
-        self._switch(True)  # as it was found: the end of the process saves
+        self._switch(True)  # as before the tests: the figures are saved when the process ends
 
     def _is_measured(self, path: Path) -> bool:
         is_simulation = path.stem.endswith("_simulation")

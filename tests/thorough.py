@@ -1,4 +1,4 @@
-"""How much a run tries of what could be tried without end.
+"""The share of all examples and cases that a run of the tests tries.
 
 `make test` tries a tenth: enough to reach each line and to show gross faults. `make thorough`, with
 THOROUGH=1, tries all of it: the laws of hypothesis, and the tests marked `thorough`.
@@ -18,15 +18,15 @@ _TENTH, _LEAST = 10, 5
 
 
 def examples(count: int = LAW_EXAMPLES) -> int:
-    """Give the number of examples of a law that a thorough run tries with `count`."""
+    """Return how many examples of a law this run tries, of the `count` of a thorough one."""
     return count if IS_THOROUGH else max(count // _TENTH, _LEAST)
 
 
 def thorough_only(*cases: Case) -> Sequence[Case]:
-    """Give the cases of a table that a thorough run alone tries: they repeat what others show."""
+    """Return cases for a thorough run, none for others: these cases repeat what others show."""
     return cases if IS_THOROUGH else ()
 
 
 def some(cases: Sequence[Case]) -> Sequence[Case]:
-    """Give the cases of a large table that a run tries: all, or every tenth."""
+    """Return the cases of a large table that this run tries: all, or every tenth."""
     return cases if IS_THOROUGH else cases[::_TENTH]

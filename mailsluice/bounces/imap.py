@@ -19,7 +19,7 @@ from mailsluice.smtp.connection import Security
 from mailsluice.smtp.replies import LINE_BYTES
 
 _LARGEST_LITERAL = 64 << 20
-"""Octets; what is asked for is smaller, but some servers answer with a whole mail."""
+"""Octets. All that is asked for is smaller, but some servers answer with a whole mail."""
 
 
 class Folder(NamedTuple):
@@ -27,11 +27,11 @@ class Folder(NamedTuple):
 
     name: str
     attributes: frozenset[str]
-    """In lower case, such as `\\noselect` and `\\junk` (RFC 6154)."""
+    """Attributes in lower case, such as `\\noselect` and `\\junk` (RFC 6154)."""
 
 
 def connect(mailbox: MailboxAccount) -> BaseMailBox:
-    """Connect, with TLS if the mailbox has it. Raises MailboxError for an unusable `ca_file`."""
+    """Connect, with the mailbox's `security`. Raises MailboxError for an unusable `ca_file`."""
     where = (mailbox.host, mailbox.port, mailbox.timeout_seconds)
     if mailbox.security is Security.NONE:
         return _bounded(MailBoxUnencrypted(*where))
@@ -46,7 +46,7 @@ def connect(mailbox: MailboxAccount) -> BaseMailBox:
 
 
 def _bounded(box: BaseMailBox) -> BaseMailBox:
-    """Refuse literals that are larger than any answer: the library reads each into memory."""
+    """Have oversized literals refused: the library would read each into memory."""
     read = box.client.read
 
     def read_bounded(size: int) -> bytes:
@@ -93,7 +93,7 @@ def _log_in_with_password(box: BaseMailBox, mailbox: MailboxAccount) -> None:
 
 
 def list_folders(box: BaseMailBox, pattern: bytes = b"*") -> list[Folder]:
-    """List the server's folders, without the library, whose pattern takes quadratic time."""
+    """List the server's folders. The library's own list takes quadratic time on a long line."""
     if {"SPECIAL-USE", "LIST-EXTENDED"} <= {*box.client.capabilities}:
         pattern += b" RETURN (SPECIAL-USE)"
     status, data = box.client.list(b'""', pattern)  # type: ignore[arg-type]

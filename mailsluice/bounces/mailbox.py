@@ -1,4 +1,4 @@
-"""The mailbox that mail comes back to: the server's address, the login, and the folders."""
+"""The account of a mailbox, for returned mail or as a probe: server, login and folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mailsluice.smtp.connection import Security
 
 @dataclass(frozen=True, slots=True)
 class MailboxAccount:
-    """A folder of an IMAP mailbox, and the folder that processed mails are moved to."""
+    """An IMAP mailbox: how to log in, and which folders to use."""
 
     host: str
     username: str

@@ -27,7 +27,8 @@ def log_in_with_token(box: BaseMailBox, mailbox: MailboxAccount, tokens: TokenSo
     A token may be revoked before it expires. Blocks, so no event loop may run in this thread.
 
     Raises:
-        MailboxLoginError: The server refuses the other token as well, or ends the link.
+        MailboxLoginError: The server refuses the other token as well, or has ended the link after
+            the first.
         MailboxError: The token server issues no token, or the mailbox's server takes none.
         imaplib.IMAP4.error: The trouble is not about the token. No error contains a token.
     """
@@ -55,7 +56,7 @@ def _method(box: BaseMailBox, mailbox: MailboxAccount) -> str:
         raise MailboxError(
             f"mailbox at {mailbox.host}:{mailbox.port}: the server offers no login with OAuth, only"
             f" {shown or 'a plain login'}; Mailsluice knows {', '.join(TOKEN_METHODS)}. Clear the"
-            " block's oauth box and enter a password, or correct the host"
+            " block's OAuth box and enter a password, or correct the host"
         )
     return method
 
@@ -68,10 +69,11 @@ def _token(mailbox: MailboxAccount, tokens: TokenSource, refused: str | None = N
 
 
 def _authenticate(box: BaseMailBox, method: str, mailbox: MailboxAccount, token: str) -> None:
-    """Log in, waiting to be asked for the token, which no server may refuse (RFC 4959 section 3).
+    """Log in with a token, which is sent when the server asks for it (RFC 3501 section 6.2.2).
 
-    Not by `BaseMailBox.xoauth2`, which sends the token again when a server gives the reason of a
-    refusal, and raises an error of imaplib.
+    Every server supports that; the token may come with the command only where SASL-IR is offered
+    (RFC 4959 section 3). `BaseMailBox.xoauth2` is not used: when a server gives the reason of a
+    refusal, that method sends the token again, and it raises an error of imaplib.
     """
     reasons: list[bytes] = []
     first = first_response(method, mailbox.username, mailbox.host, mailbox.port, token)
@@ -90,7 +92,7 @@ def _authenticate(box: BaseMailBox, method: str, mailbox: MailboxAccount, token:
 
 
 def _answers(first: bytes, after_reason: bytes, reasons: list[bytes]) -> Callable[[bytes], bytes]:
-    """Return the answers to a server's challenges; `reasons` gets what the second one says."""
+    """Return what answers a server's challenges; `reasons` gets the text of each."""
     answers = iter((first, after_reason))
 
     def answer(challenge: bytes) -> bytes:

@@ -70,7 +70,7 @@ class Route(Document):
     standby: bool = Field(
         False,
         description="Keeps the connection in reserve: no recipients are assigned to it, and it"
-        " takes those of a connection that goes down. Several take turns, in their order.",
+        " takes those of a connection that goes down. Of several, the first that works takes all.",
     )
     lend: RouteLending = Field(
         RouteLending.CAMPAIGN,

@@ -92,7 +92,7 @@ class OAuth(Document):
 
 
 class OAuthLogin(Protocol):
-    """A connection or a mailbox that logs in with OAuth."""
+    """A connection or a mailbox that may log in with OAuth."""
 
     @property
     def name(self) -> str:
@@ -100,7 +100,7 @@ class OAuthLogin(Protocol):
 
     @property
     def oauth(self) -> OAuth:
-        """The client."""
+        """The client and the refresh token; empty if the login is a password."""
 
     @property
     def ca_file(self) -> str | None:

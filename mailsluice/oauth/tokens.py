@@ -43,7 +43,7 @@ class TokenSource(Protocol):
 class Tokens:
     """The access tokens of all logins.
 
-    The calls for one login are on one event loop, or one after the other.
+    All calls for one login come from one event loop, or one after the other.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class _Source:
     """The tokens of a client at a provider.
 
     There is one exchange at a time, for which other sessions wait. The session that begins an
-    exchange also ends it, so none is left when a run ends. If it is cut off, a refresh token that
-    comes too late is lost; Google and Microsoft still accept the one before.
+    exchange also ends it, so none is left when a run ends. If that session is cut off, a refresh
+    token that arrives later is lost; Google and Microsoft still accept the one before.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:

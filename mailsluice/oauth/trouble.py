@@ -19,7 +19,7 @@ _MOST_TEXT = 300
 class TokenError(MailsluiceError):
     """There is no access token for a login.
 
-    The attempt says why, and whether that passes. The message has no addresses and no secrets.
+    `attempt` says why, and whether the trouble passes. The message has no addresses and no secrets.
     """
 
     def __init__(self, attempt: Attempt) -> None:
@@ -43,7 +43,7 @@ def named(error: Exception, oauth: OAuth, login: OAuthLogin) -> TokenError | Non
     if isinstance(error, httpx.RequestError):
         return _link(error, where, login)
     if isinstance(error, (ValueError, TypeError)):
-        return _passes(f"{where} gave a malformed reply: is token_url in the oauth box right?")
+        return _passes(f"{where} gave a malformed reply: is token_url in the OAuth box right?")
     return None
 
 
@@ -55,11 +55,11 @@ def _refusal(error: Any, where: str, oauth: OAuth, login: OAuthLogin) -> TokenEr
         cause = LocalCause.TOKEN_REFUSED
         advice = f"the refresh token was revoked or has run out: {authorise(login)}"
     elif code in ("invalid_client", "unauthorized_client"):
-        advice = "check client ID and client secret in the block's oauth box"
+        advice = "check client ID and client secret in the block's OAuth box"
     elif code == "invalid_scope":
-        advice = "check the scope in the block's oauth box"
+        advice = "check the scope in the block's OAuth box"
     else:
-        advice = "check the block's oauth box"
+        advice = "check the block's OAuth box"
     words = _words(code, error.description, oauth)
     return refused(f"{where} says {words}: {advice}", cause)
 
@@ -75,7 +75,7 @@ def authorise(login: OAuthLogin) -> str:
     """Return the next step for a login without a valid refresh token."""
     return (
         f"authorise it with `python -m deployments.authorise {login.name}`, or put a new "
-        "refresh token into the block's oauth box, then Retry the run"
+        "refresh token into the block's OAuth box, then Retry the run"
     )
 
 
@@ -83,7 +83,7 @@ def _status(status: int, where: str) -> TokenError:
     if status == TOO_MANY or status >= _SERVERS_TROUBLE:
         return _passes(f"{where} answers with status {status}: this usually passes")
     return refused(
-        f"{where} answers with status {status} and no reason: is token_url in the oauth box right?",
+        f"{where} answers with status {status} and no reason: is token_url in the OAuth box right?",
         LocalCause.TOKEN_SERVER,
     )
 

@@ -1,4 +1,4 @@
-"""For people: as long and as wild as they like."""
+"""Kill campaigns again and again, as often as you like, and judge what they leave."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.chaos.plan import Plan
 from tests.chaos.variants import VARIANTS
 
 _ALL = "all"
-"""Every variant, one after the other."""
+"""The kind that stands for every variant, one after the other."""
 
 
 def main() -> None:
@@ -24,13 +24,13 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--faulty", type=int, default=30, help="of a thousand recipients")
-    parser.add_argument("--messages-per-session", type=int, help="the servers then say 421")
-    parser.add_argument("--in-flight", type=int, default=1, help="messages, in each session")
-    parser.add_argument("--processes", type=int, default=1, help="of a run, at the same time")
-    parser.add_argument("--stops", type=int, default=0, help="of a hundred kills: as a Suspend")
+    parser.add_argument("--faulty", type=int, default=30, help="recipients in a thousand")
+    parser.add_argument("--messages-per-session", type=int, help="then the servers say 421")
+    parser.add_argument("--in-flight", type=int, default=1, help="messages at once in each session")
+    parser.add_argument("--processes", type=int, default=1, help="that send for each run")
+    parser.add_argument("--stops", type=int, default=0, help="kills in a hundred that only suspend")
     parser.add_argument(
-        "--cuts", type=int, default=0, help="of a hundred kills: the database's links"
+        "--cuts", type=int, default=0, help="kills in a hundred of the database's links"
     )
     parser.add_argument("--sessions", type=int, default=3, help="of each connection")
     parser.add_argument("--kind", choices=[*VARIANTS, _ALL], default="plain")

@@ -1,4 +1,4 @@
-"""A process of a run, which tells and learns of moves ten times as often."""
+"""A process of a run that reports, and reads of moves, ten times as often as usual."""
 
 from __future__ import annotations
 

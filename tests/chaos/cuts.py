@@ -1,4 +1,4 @@
-"""What happens to the database of a chaos run while it is used."""
+"""Cut the processes of a chaos run off from their database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OTHERS = (
 
 
 def cut(database_url: str) -> None:
-    """Break all links to PostgreSQL, whatever they are doing; or hold SQLite's lock for a while."""
+    """Break all links to PostgreSQL, whatever they do; or hold SQLite's lock for a second."""
     url = sa.make_url(database_url)
     if url.get_backend_name() == "postgresql":
         with psycopg.connect(url.render_as_string(hide_password=False)) as connection:

@@ -11,12 +11,12 @@ from mailsluice.store import Database
 from tests.postgresql import postgresql
 
 _TRIES = 20
-"""Each lasts five seconds where another process holds the database, as the first one does."""
+"""Each try waits five seconds while another process holds the database, to create its schema."""
 
 
 @contextmanager
 def database(kind: str, folder: Path) -> Iterator[str]:
-    """Its URL; a PostgreSQL server is started for it, and stopped."""
+    """Give the URL of a database; a PostgreSQL server is started for it, and stopped."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'chaos.db'}"
         return
@@ -25,7 +25,7 @@ def database(kind: str, folder: Path) -> Iterator[str]:
 
 
 def opened(url: str) -> Database:
-    """Open the database, which a run may hold for long on a busy machine: it creates the schema."""
+    """Open the database; a run that creates the schema may hold it for long on a busy machine."""
     for _ in range(_TRIES):
         with suppress(OutboxError):
             return Database(url)

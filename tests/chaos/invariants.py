@@ -1,4 +1,4 @@
-"""What holds at any moment at which the run of a campaign has ended, however it did."""
+"""Invariants that hold whenever a campaign's run has ended, by itself or by a kill."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Rows = Sequence[Any]
 
 
 def check_invariants(plan: Plan, number: int, *, has_ended: bool) -> None:
-    """Check a campaign that no run sends now; `has_ended` tells that its run was not killed.
+    """Check a campaign that no run sends now; `has_ended`: its run was not killed.
 
     Every accepted recipient is in exactly one state, and on the connection that the moves say.
     """
@@ -44,7 +44,7 @@ def check_invariants(plan: Plan, number: int, *, has_ended: bool) -> None:
 
 
 def _check_moves(plan: Plan, number: int, database: Database, campaign_id: int, rows: Rows) -> None:
-    """The moves account for where each recipient is; none is back where it came from."""
+    """Check that moves tell where recipients are, and that none is back on its first connection."""
     stored = Campaigns(database)
     moves = stored.moves(campaign_id)
     assigned = {route.connection: route.assigned for route in stored.routes(campaign_id)}
@@ -60,7 +60,7 @@ def _check_moves(plan: Plan, number: int, database: Database, campaign_id: int, 
 
 
 def _check_canaries(plan: Plan, database: Database, campaign_id: int, rows: Rows) -> None:
-    """Nothing was sent beyond a canary that is not decided."""
+    """Check that nothing was sent beyond a canary that is not decided."""
     at = received(plan)
     ids = {row.email: row.id for row in rows}
     for canary in Canaries(database, campaign_id).undecided():
@@ -69,7 +69,7 @@ def _check_canaries(plan: Plan, database: Database, campaign_id: int, rows: Rows
 
 
 def check_affinities(plan: Plan) -> None:
-    """Each campaign with affinity was remembered once, as it was assigned at its launch."""
+    """Check that each campaign with affinity was remembered once, as assigned at its launch."""
     assigned = Counter[str]()
     remembered = Counter[str]()
     with opened(plan.database_url) as database:

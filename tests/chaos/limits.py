@@ -1,4 +1,4 @@
-"""Whether the servers got more than the limits allow."""
+"""Compare what the servers got with the limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.smtpd.recording import most_in
 
 
 def overshot(plan: Plan, at: Mapping[str, Sequence[Accepted]]) -> list[str]:
-    """Each limit that was exceeded: its name, what came, and what was allowed."""
+    """Return each limit that was exceeded: its name, what came, and what was allowed."""
     return [
         f"{what}: {number} of {allowed}"
         for what, number, allowed in _counted(plan, at)
@@ -37,12 +37,12 @@ def _in_a_second(messages: Sequence[Accepted]) -> int:
 
 
 def _sessions(plan: Plan) -> int:
-    """Each campaign's run has sessions of its own, where Prefect does not count them."""
+    """Return the limit of sessions: without Prefect, each campaign's run counts its own."""
     return plan.sessions * len(plan.campaigns)
 
 
 def _most_sessions(messages: Sequence[Accepted]) -> int:
-    """The most sessions that were between their first and their last message at once."""
+    """Return how many sessions at most were between their first and last message at once."""
     begins: dict[int, float] = {}
     ends: dict[int, float] = {}
     for one in messages:

@@ -1,4 +1,4 @@
-"""Runs the campaigns, kills them, runs them again."""
+"""The monkey: it runs campaigns, kills them, and runs them again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ENDS = (0, UNFINISHED, NO_DATABASE, -signal.SIGKILL, -signal.SIGTERM)
 
 
 def run(plan: Plan) -> Verdict:
-    """Kill it plan.kills times, then let it finish."""
+    """Kill the campaigns `plan.kills` times in all, let them finish, and judge the result."""
     monkey = _Monkey(plan, Random(plan.seed))
     with servers(plan) as ports:
         monkey.play(ports)
@@ -98,7 +98,7 @@ class _Monkey:
             process.join()
 
     def _ended(self) -> set[int]:
-        """Check what the runs leave that have ended; returns the campaigns that are done."""
+        """Check what runs that have ended leave behind; returns the campaigns that are done."""
         done = set()
         for number, process in [*self._runs.items()]:
             if not process.is_alive():
@@ -111,14 +111,14 @@ class _Monkey:
         return done
 
     def _wait(self) -> None:
-        """Until one is to die, or has ended."""
+        """Wait until a run is to be killed, or has ended."""
         left = self.plan.kills - self.kills
         is_blind = self.chance.random() < _BLIND
         seconds = self.chance.uniform(0, _BLIND_SECONDS) if left and is_blind else math.inf
         done = self._progress()
         share = (self.plan.recipients - done) / (left + 2)
-        # A fast machine sends much in a blind life: it ends by its share at the latest, so that
-        # something is left for the kills to come.
+        # A fast machine sends much before a blind kill, which comes when a share is sent at the
+        # latest, so that something is left for the kills to come.
         target = done + (share if is_blind else self.chance.uniform(0, share)) if left else math.inf
         ends_at = time.monotonic() + seconds
         while (

@@ -1,4 +1,4 @@
-"""What a chaos run does."""
+"""The plan of a chaos run: its campaigns, connections and kills."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ FAULTS = ("450-at-rcpt-once", "550-at-rcpt", "drop-at-dot", "drop-at-rcpt-once",
 
 @dataclass(frozen=True)
 class Plan:
-    """One chaos run, told by its seed."""
+    """A chaos run; all its chances come from the seed."""
 
     recipients: int = 4_000
-    """Of all campaigns together."""
+    """The recipients of all campaigns together."""
     kills: int = 20
     seed: int = 1
     database_url: str = ""
     folder: Path = Path()
     sessions: int = 3
-    """Of each connection."""
+    """The sessions of each connection."""
     faulty: int = 0
-    """So many of a thousand recipients have one of FAULTS."""
+    """How many of a thousand recipients have one of FAULTS."""
     messages_per_session: int | None = None
-    """The servers end a session after so many."""
+    """After how many messages the servers end a session."""
     in_flight: int = 1
     """Messages under way in one session at once."""
     processes: int = 1
     """How many processes of a run send; with several, half of the kills hit one of them."""
     stops: int = 0
-    """So many of a hundred kills let messages in flight finish, as a Suspend does."""
+    """How many of a hundred kills let messages in flight finish, as a Suspend does."""
     cuts: int = 0
-    """So many of a hundred kills hit the links to the database instead."""
+    """How many of a hundred kills hit the links to the database instead."""
     kind: str = "plain"
     """The name of a variant."""
 
@@ -52,7 +52,7 @@ class Plan:
         return range(self.variant.campaigns)
 
     def addresses(self, number: int) -> Iterator[str]:
-        """The audience of a campaign."""
+        """Yield the audience of a campaign."""
         chance = Random(self.seed)
         names = ("user", *FAULTS)
         weights = (1_000 - self.faulty, *[self.faulty / len(FAULTS)] * len(FAULTS))
@@ -61,11 +61,11 @@ class Plan:
             yield f"{chosen[i]}.{i}@d{i % 7}.{campaign_name(number)}.example.com"
 
     def out(self, name: str) -> Path:
-        """Where a connection's server writes what it has accepted."""
+        """Return the file in which a connection's server notes what it has accepted."""
         return self.folder / f"{name}.tsv"
 
     def campaign(self, number: int) -> Campaign:
-        """A campaign; its audience is written at the same time."""
+        """Return a campaign, whose audience is written if it is not there yet."""
         name = campaign_name(number)
         csv = self.folder / f"{name}.csv"
         if not csv.exists():
@@ -82,7 +82,7 @@ class Plan:
         return Campaign.model_validate({**document, **self.variant.document})
 
     def connection(self, name: str, port: int) -> Connection:
-        """How to reach a connection's server."""
+        """Return a connection to a server on this port."""
         fields: dict[str, Any] = {
             "max_sessions": self.sessions,
             "messages_in_flight": self.in_flight,
@@ -93,5 +93,5 @@ class Plan:
 
 
 def campaign_name(number: int) -> str:
-    """The name of a campaign, which its addresses contain."""
+    """Return the name of a campaign, which its addresses contain."""
     return f"chaos{number}"

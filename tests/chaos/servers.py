@@ -1,4 +1,4 @@
-"""The SMTP servers of a chaos run, each in a process of its own, which lives through all kills."""
+"""The SMTP servers of a chaos run, each in a process of its own that outlives all kills."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.smtpd.settings import ALL_KEYWORDS
 
 
 class Accepted(NamedTuple):
-    """An accepted message, as its server has noted it."""
+    """An accepted message, as noted by its server."""
 
     recipient: str
     time: float
@@ -23,7 +23,7 @@ class Accepted(NamedTuple):
 
 @contextmanager
 def servers(plan: Plan) -> Iterator[dict[str, int]]:
-    """Starts them; gives the port of each connection."""
+    """Start the servers, and give the port of each connection's."""
     with ExitStack() as stack:
         yield {name: stack.enter_context(_server(plan, name)) for name in CONNECTIONS}
 
@@ -48,12 +48,12 @@ def _server(plan: Plan, name: str) -> Iterator[int]:
 
 
 def received(plan: Plan) -> dict[str, list[Accepted]]:
-    """The messages that each connection's server has accepted."""
+    """Return the messages that each connection's server has accepted."""
     return {name: [*_accepted(plan, name)] for name in CONNECTIONS}
 
 
 class Progress:
-    """How many messages were accepted so far; cheap to ask a thousand times a second."""
+    """A count of the messages accepted so far, cheap to ask for every few milliseconds."""
 
     def __init__(self, plan: Plan) -> None:
         self._paths = {name: plan.out(name) for name in CONNECTIONS}

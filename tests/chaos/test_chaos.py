@@ -1,7 +1,8 @@
 """A campaign that is killed again and again loses nobody, and sends to nobody twice.
 
-`make test` kills it eight times, and `make thorough` 24 times, and campaigns whose recipients move
-to other connections as well. `make chaos` kills more often still, and each kind of campaign.
+`make test` kills it eight times and `make thorough` 24 times, which also kills campaigns whose
+recipients move to other connections. `make chaos` kills more often still, and all kinds of
+campaigns.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ KILLS = 24 if IS_THOROUGH else 8
 MANY = 100 * KILLS
 PLANS = {
     "sqlite": Plan(recipients=MANY, kills=KILLS, seed=20_261),
-    # One session a connection: each sends enough in a life for its window to grow.
+    # One session a connection: each sends enough between two kills for its window to grow.
     "sqlite, in flight": Plan(6 * MANY, KILLS, seed=20_263, sessions=1, in_flight=10),
     "postgresql": Plan(MANY, KILLS, seed=20_262, faulty=80, messages_per_session=20),
 }

@@ -34,14 +34,14 @@ class Variant:
     connections: Mapping[str, Fields] = field(default_factory=dict)
     """Fields of connections, by name."""
     everybody: Mapping[str, str] = field(default_factory=dict)
-    """A fault that strikes everybody at a server, by its connection: AFTER TIMES FAULT."""
+    """A fault that strikes everybody at a connection's server: AFTER messages, TIMES, FAULT."""
     campaigns: int = 1
     """How many campaigns are sent at the same time, each by a run of its own."""
     most: Mapping[str, int] = field(default_factory=dict)
     """How many messages a server may get in all, by its connection."""
 
     def per_second(self, name: str) -> int | None:
-        """The limit of a connection, over all campaigns."""
+        """Return the limit of a connection, over all campaigns."""
         limit: int | None = self.connections.get(name, {}).get("per_second")
         return limit
 

@@ -1,4 +1,4 @@
-"""What a chaos run has shown."""
+"""The verdict about a chaos run."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class Verdict:
     lives: int
     states: Counter[str]
     lost: list[str]
-    """Neither at its server, nor recorded as refused or in doubt."""
+    """Recipients not received by their server, nor recorded as refused or in doubt."""
     twice: list[str]
     astray: list[str]
-    """Received by a server that is not its connection's."""
+    """Recipients received by a server that is not their connection's."""
     contradicted: list[str]
-    """Recorded as sent or refused, while the server says otherwise."""
+    """Recipients recorded as sent or refused, while the server says otherwise."""
     misjudged: list[str]
-    """Refused without one bounce and one suppression, or not refused and with one."""
+    """Recipients refused without one bounce and one suppression, or not refused but with one."""
     overshot: list[str]
-    """The limits of which the servers got more."""
+    """The limits that were exceeded at the servers."""
     moved: int
     """How many recipients are on another connection than they were assigned to."""
     uncertain_by_fault: int
-    """Whose link broke after the dot, kills or not."""
+    """How many recipients have a link that breaks after the final dot, kills or not."""
 
     @property
     def uncertain_by_kills(self) -> int:
@@ -45,9 +45,9 @@ class Verdict:
 
     @property
     def bound(self) -> int:
-        """How many recipients may be uncertain because of the kills: one a session and kill.
+        """How many recipients may be uncertain because of the kills.
 
-        With several in flight, all of them.
+        Each kill leaves at most the messages in flight of each session.
         """
         return self.kills * self.plan.sessions * self.plan.in_flight * len(CONNECTIONS)
 

@@ -26,11 +26,11 @@ _QUICK = LendingSettings(look=0.02, proof=0.1, batch=0.5, worthwhile=0.1)
 
 
 def work(plan: Plan, number: int, ports: Mapping[str, int]) -> None:
-    """Prepare a campaign, or go on with it. Exits with UNFINISHED where recipients wait.
+    """Prepare a campaign, or go on with it. Exits with UNFINISHED if recipients wait.
 
     SIGTERM lets messages in flight finish.
     """
-    campaign_tables.FROM_RECIPIENTS = 1  # on PostgreSQL, tables of its own as a large campaign has
+    campaign_tables.FROM_RECIPIENTS = 1  # on PostgreSQL, its own tables, as of a large campaign
     processes._LOOK_SECONDS = 0.1
     processes._RESTART_SECONDS = (0.0,) * (plan.kills + 3)  # type: ignore[assignment]
     member._CHILD = "tests.chaos.child"
@@ -69,7 +69,7 @@ async def _send(plan: Plan, number: int, ports: Mapping[str, int], database: Dat
 
 
 def _decide(run: CampaignRun) -> None:
-    """Do as an operator would: what is held goes on, or every other part somewhere else."""
+    """Decide as an operator does: every other held part moves if it can, the rest go on."""
     for hold in run.undecided():
         targets = run.may_move_to(hold.unit)
         if targets and hold.id % 2:

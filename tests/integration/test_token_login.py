@@ -191,13 +191,13 @@ FAILURES: list[tuple[Reply, Trouble, str]] = [
     (error("invalid_client", 401), Trouble.DOWN, "check client ID and client secret"),
     (error("unauthorized_client", 401), Trouble.DOWN, "check client ID and client secret"),
     (error("invalid_scope"), Trouble.DOWN, "check the scope"),
-    (error("what?"), Trouble.DOWN, "check the block's oauth box"),
+    (error("what?"), Trouble.DOWN, "check the block's OAuth box"),
     (error("temporarily_unavailable"), Trouble.SESSION, "this usually passes"),
     (error("slow_down", 429), Trouble.SESSION, "status 429"),  # JSON, but no refusal
     (error("server_error", 503), Trouble.SESSION, "status 503"),
     ((502, b"<html>"), Trouble.SESSION, "status 502"),
-    ((404, b"<html>"), Trouble.DOWN, "is token_url in the oauth box right?"),
-    ((302, b""), Trouble.DOWN, "is token_url in the oauth box right?"),  # secrets do not follow
+    ((404, b"<html>"), Trouble.DOWN, "is token_url in the OAuth box right?"),
+    ((302, b""), Trouble.DOWN, "is token_url in the OAuth box right?"),  # secrets do not follow
     ((200, b"<html>"), Trouble.SESSION, "malformed"),
     ((200, b"[]"), Trouble.SESSION, "malformed"),
     ((200, b"{}"), Trouble.SESSION, "malformed"),

@@ -360,7 +360,7 @@ def test_the_secrets_of_a_mailbox_with_oauth_are_hidden() -> None:
     [
         ({"security": "none"}, "the password would travel .* set allow_plain_password"),
         ({"oauth": OAUTH}, "a password or OAuth, not both: clear one of them"),
-        ({"password": ""}, "there is no password: enter it, or fill in the box OAuth"),
+        ({"password": ""}, "there is no password: enter it, or fill in the OAuth box"),
         ({"password": "", "oauth": OAUTH, "security": "none"}, "the access token would travel"),
         ({"processed_folder": "INBOX"}, "give another name"),
         ({"host": "imap.example.com:993"}, "put the port in its own field"),

@@ -119,12 +119,12 @@ class Diagnosis(StrEnum):
     )
     TOKEN_REFUSED = (
         "access refused: authorise again",
-        "The refresh token in the oauth box is no longer valid: get a new one with `python -m"
+        "The refresh token in the OAuth box is no longer valid: get a new one with `python -m"
         " deployments.authorise`, or paste one into the block.",
     )
     NO_TOKEN = (
         "no access token",
-        "Check token URL, client ID and client secret in the oauth box. If the token server is"
+        "Check token URL, client ID and client secret in the OAuth box. If the token server is"
         " down, run this again later.",
     )
     PASSWORD_OF_ITS_OWN = (
