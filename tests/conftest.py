@@ -1,4 +1,4 @@
-"""What holds for all tests."""
+"""Settings and hooks of all tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.thorough import examples
 __all__ = ["pytest_collection_modifyitems"]
 
 # Tests start dozens of processes. uv installs packages without bytecode, and each process would
-# compile Prefect anew where bytecode is not written: that doubles the processor time of its start.
+# compile Prefect again if bytecode is not written: that doubles the processor time of its start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

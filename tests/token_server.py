@@ -72,7 +72,7 @@ class TokenServer:
         return f"{self._scheme}://127.0.0.1:{self._server.server_port}/token"
 
     def oauth(self, **fields: Any) -> dict[str, Any]:
-        """What a block holds to use it."""
+        """Return the OAuth fields of a block that uses this server."""
         return {
             "client_id": self.client_id,
             "client_secret": self.client_secret,
@@ -82,7 +82,7 @@ class TokenServer:
         }
 
     def holds(self, user: str, token: str) -> bool:
-        """Whether a mail server should take this token."""
+        """Whether a mail server should accept this token."""
         return self._clock() < self._ends.get(token, float("-inf"))
 
     def revoke(self) -> None:

@@ -31,7 +31,7 @@ def fresh_seconds(lifetime_seconds: float) -> float:
 
 
 class TokenSource(Protocol):
-    """Where sessions get access tokens."""
+    """A source of access tokens for sessions."""
 
     async def token(self, login: OAuthLogin, refused: str | None = None) -> str:
         """Return an access token that is valid for some time, other than `refused`.

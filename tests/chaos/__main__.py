@@ -15,7 +15,7 @@ from tests.chaos.plan import Plan
 from tests.chaos.variants import VARIANTS
 
 _ALL = "all"
-"""The kind that stands for every variant, one after the other."""
+"""The kind that means every variant, one after the other."""
 
 
 def main() -> None:
