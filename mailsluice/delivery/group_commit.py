@@ -182,6 +182,8 @@ class GroupCommit:
                     self._cursors[UNCLAIMED, claim.scope.only] = 0
                 return ClaimedBatch((), due or _PEER_SECONDS, look_in_seconds=_PEER_SECONDS)
             if after or pool_after:  # before the connection is done, search from the first on
+                if not claim.limit and self._are_left(transaction, claim, 0, 0):
+                    return ClaimedBatch((), due, look_in_seconds=_PEER_SECONDS)
                 rows = self._search(transaction, claim, 0, 0)
                 if rows and self._peers:
                     self._peers.may_claim(transaction)

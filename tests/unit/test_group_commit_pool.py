@@ -57,7 +57,8 @@ class FakePool:
     def first_pending(
         self, _: Transaction, connection: str, after: int, scope: ClaimScope
     ) -> int | None:
-        return min(self.own.get(connection, self.pool), default=None)
+        numbers = self.own.get(connection, self.pool)
+        return min((number for number in numbers if number > after), default=None)
 
     def release(self, _: Transaction, ids: list[int]) -> None:
         self.pool |= {*ids}
@@ -137,6 +138,18 @@ async def test_what_a_peer_returns_to_the_pool_is_found_while_that_peer_is_busy(
     assert claimed(commit, "red", 5).look_in_seconds
     pool.pool |= {4, 9}
     assert ids(claimed(commit, "red", 5)) == [4, 9]
+
+
+async def test_a_connection_that_cannot_send_is_not_done_before_it_has_looked_at_the_whole_pool(
+    pool: FakePool,
+) -> None:
+    """A peer has returned recipients that come before those of this process, and has ended."""
+    commit = GroupCommit(cast("Any", pool), cast("Any", pool), FakePeers(are_busy=False), None)
+    assert len(ids(claimed(commit, "red", 20))) == 20
+    pool.pool |= {4, 9}
+    assert claimed(commit, "red", 0).look_in_seconds
+    assert ids(claimed(commit, "red", 5)) == [4, 9]
+    assert claimed(commit, "red", 0).look_in_seconds is None
 
 
 @pytest.mark.parametrize("are_left", [True, False])
