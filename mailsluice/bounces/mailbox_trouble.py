@@ -87,10 +87,13 @@ def _link(error: Exception, mailbox: MailboxAccount) -> str:
 
 
 def _words(error: Exception) -> str:
-    """Return the server's words, or else the error's, bounded and without addresses."""
+    """Return the server's words, or else the error's, bounded and without addresses.
+
+    NUL, which PostgreSQL refuses, is replaced.
+    """
     words: object = error
     if isinstance(error, UnexpectedCommandStatusError):
         data = [item[:LINE_BYTES] for item in error.command_result[1] if isinstance(item, bytes)]
         words = b" ".join(data[:_SHOWN_FOLDERS]).decode("utf-8", "replace")
-    text = bounded(str(words)) or type(error).__name__
+    text = bounded(str(words)).replace("\0", "\ufffd") or type(error).__name__
     return masked(text)[:_SHOWN].rstrip(".")

@@ -65,8 +65,8 @@ def _refusal(error: Any, where: str, oauth: OAuth, login: OAuthLogin) -> TokenEr
 
 
 def _words(code: str, description: object, oauth: OAuth) -> str:
-    """Return the server's words, shortened and without secrets."""
-    text = f"{code} ({description})" if description else code
+    """Return the server's words, shortened, without secrets and NUL, which PostgreSQL refuses."""
+    text = (f"{code} ({description})" if description else code).replace("\0", "\ufffd")
     text = " ".join(without_secrets(text, oauth.secrets()).split())
     return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + " ..."
 

@@ -187,6 +187,7 @@ def test_trouble_of_the_mail_server_costs_no_token(
 SPEAKING = "refresh-0 of jane@example.com: s3cret-of-the-client"
 FAILURES: list[tuple[Reply, Trouble, str]] = [
     (error("invalid_grant", description=SPEAKING), Trouble.DOWN, "deployments.authorise test"),
+    (error("invalid_grant", description="a\0b"), Trouble.DOWN, "invalid_grant (a\ufffdb)"),
     (error("interaction_required"), Trouble.DOWN, "authorise it with"),
     (error("invalid_client", 401), Trouble.DOWN, "check client ID and client secret"),
     (error("unauthorized_client", 401), Trouble.DOWN, "check client ID and client secret"),

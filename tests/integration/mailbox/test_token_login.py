@@ -186,6 +186,8 @@ REFUSES = b"TAG NO [AUTHENTICATIONFAILED] no\r\n"
         ((ASKS,) * 9, "asks again and again", 1),
         ((b"+ a\r\n",), "malformed", 1),
         ((b"TAG BAD what?\r\n",) * 2, "BAD", 2),
+        # PostgreSQL, where Prefect stores what is said, refuses NUL
+        ((ASKS, b"TAG NO a\0b\r\n") * 2, "(a\ufffdb)", 2),
     ],
 )
 def test_a_login_that_fails_is_described_without_the_token(
@@ -200,6 +202,7 @@ def test_a_login_that_fails_is_described_without_the_token(
     [
         (b"AUTH=PLAIN AUTH=LOGIN", "no login with OAuth, only plain, login; Mailsluice knows xoa"),
         (b"", "only a plain login"),
+        (b"AUTH=\x1b[31m AUTH=\0", "only a plain login"),
     ],
 )
 def test_a_server_without_oauth_is_named(
