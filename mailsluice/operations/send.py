@@ -37,6 +37,7 @@ from mailsluice.reports.campaign.stored import stored_report
 from mailsluice.reports.progress import Progress
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Campaigns, Database, home
+from mailsluice.store.trouble import DatabaseError, told
 
 WAIT_SECONDS = 300.0
 _LOOK_SECONDS = 1.0
@@ -215,6 +216,8 @@ async def send_async(
             return await asyncio.to_thread(run.report)
         finally:
             await run.close()
+    except DatabaseError as error:
+        raise told(error, then="Send again to continue") from error
     finally:
         await asyncio.to_thread(store.close)
 

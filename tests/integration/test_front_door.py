@@ -17,7 +17,7 @@ from mailsluice.core.status import CampaignStatus
 from mailsluice.operations.send import prepare
 from mailsluice.reports.progress import Progress
 from mailsluice.store import Campaigns, Database
-from tests.integration.campaign_fixtures import campaign, connection, people
+from tests.integration.campaign_fixtures import campaign, connection, lock, people
 from tests.smtpd import SmtpServer
 
 
@@ -46,6 +46,20 @@ def test_a_campaign_is_sent_and_reported(tmp_path: Path) -> None:
     assert seen[-1].tally.sent == 10
     assert mailsluice.report("spring-sale").summary() == "10 of 10 sent"
     assert mailsluice.verify("spring-sale").is_conserved
+
+
+def test_a_state_database_that_another_process_holds_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is opened without a lock, so the first write tells."""
+    monkeypatch.setattr("mailsluice.store.database._BUSY_TIMEOUT_SECONDS", 0)
+    Database().close()
+    holder = lock(str(tmp_path / "home" / "mailsluice.db"))
+    try:
+        with pytest.raises(mailsluice.MailsluiceError, match=r"is held by .* Send again"):
+            mailsluice.send(campaign(tmp_path, people(3)), [mailsluice.Connection("red", "a", 25)])
+    finally:
+        holder.close()
 
 
 def test_a_campaign_is_continued_without_what_its_launch_needs(tmp_path: Path) -> None:
