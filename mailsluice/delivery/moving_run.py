@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
-from functools import partial
 
 from mailsluice.campaign import Campaign
-from mailsluice.core.moves import Move, MoveReason
+from mailsluice.core.moves import MoveReason
 from mailsluice.delivery.failover import Condition, takers
 from mailsluice.delivery.group_commit import MayClaim
 from mailsluice.delivery.handovers import Handovers
@@ -38,6 +37,8 @@ class MovingRun(Run):
         self.connections_elsewhere: Mapping[str, Connection] = {}
         """The present settings of the connections that other processes send over."""
         self._moving = threading.Lock()
+        self._is_unconfirmed = False
+        """Whether the database has failed during the last move."""
 
     def await_moves(self) -> None:
         """Wait for the end of the move that is under way, if there is one. Blocking."""
@@ -65,15 +66,19 @@ class MovingRun(Run):
                     most=most,
                     left=left,
                     reason=reason,
-                    on_moved=partial(self._on_moved, origin),
+                    on_moved=self._on_moved,
                     goes_on=lambda: not self._stopping,
                 )
-            except DatabaseError:
-                if self.handovers and self._engine:  # the last commit may have taken effect
-                    self._engine.call(self.handovers.receive, [*taking])
+            except DatabaseError:  # the last commit may have taken effect
+                self._is_unconfirmed = True
+                if self.handovers and self._engine:
+                    self._engine.call(self._receive, self.handovers, 0, [*taking])
                 raise
-        if any(moved.values()):
+            if self._is_unconfirmed:
+                self._on_moved(0, ())
+        if self._is_unconfirmed or any(moved.values()):
             self._follow_shares()
+            self._is_unconfirmed = False
         return {name: number for name, number in moved.items() if number}
 
     def takers(
@@ -140,24 +145,16 @@ class MovingRun(Run):
         """Count the messages, at most `most`, that limits let start within `seconds`. Blocking."""
         return self._rule_book.room(connection, seconds, most)
 
-    def _on_moved(self, origin: str, lowest_id: int, received: Mapping[str, int]) -> None:
-        """Have connections of this process send to the recipients that they have received."""
+    def _on_moved(self, lowest_id: int, received: Iterable[str]) -> None:
+        """Count the move, and have connections of this process send to what they have received."""
         if self.handovers and self._engine:
-            moves = self.campaigns.moves(self.id)
-            self._engine.call(self._receive, self.handovers, origin, lowest_id, received, moves)
+            self._engine.call(self._tracker.moved, self.campaigns.moves(self.id))
+            self._engine.call(self._receive, self.handovers, lowest_id, [*received])
 
-    def _receive(
-        self,
-        handovers: Handovers,
-        origin: str,
-        lowest_id: int,
-        received: Mapping[str, int],
-        moves: list[Move],
-    ) -> None:
-        self._tracker.moved(origin, received, moves)
+    def _receive(self, handovers: Handovers, lowest_id: int, names: Iterable[str]) -> None:
         if self._store:
             self._store.rescan(lowest_id)
-        handovers.receive(received)
+        handovers.receive(names)
 
     def _follow_shares(self) -> None:
         """Have all connections use their shares of the campaign's limits after a move."""

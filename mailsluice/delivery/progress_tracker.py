@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from mailsluice.core.moves import Move
+from mailsluice.core.moves import Move, moved_away, moved_here
 from mailsluice.core.status import UNCLAIMED
 from mailsluice.delivery.connection_sender import ConnectionSender
 from mailsluice.reports.progress import (
@@ -60,12 +60,13 @@ class ProgressTracker:
         self._connection_senders.clear()  # their work is in the counts
         self._elsewhere = {}
 
-    def moved(self, origin: str, received: Mapping[str, int], moves: Sequence[Move]) -> None:
-        """Note that connections have received recipients of another one while they send.
-
-        `moves` are the campaign's moves so far.
-        """
-        for name, number in {**received, origin: -sum(received.values())}.items():
+    def moved(self, moves: Sequence[Move]) -> None:
+        """Note the campaign's moves so far: some are new, made while the connections send."""
+        change = moved_here(moves)
+        change.update(moved_away(self._moves))
+        change.subtract(moved_away(moves))
+        change.subtract(moved_here(self._moves))
+        for name, number in change.items():
             self._before[name] = self._before.get(name, Tally()) + Tally(number)
         self._moves = tuple(moves)
 
