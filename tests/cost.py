@@ -17,13 +17,15 @@ _PYTEST = ("-m", "pytest", "-q", "--numprocesses", "1", "--dist", "loadgroup")
 
 def cost(part: str) -> tuple[float, int]:
     """Run the tests of a part; returns the processor seconds, and the exit status of pytest."""
-    before = _seconds()
-    status = subprocess.run([sys.executable, *_PYTEST, part], stdout=sys.stderr, check=False)
+    before, status = _seconds(), 1
+    tests = subprocess.Popen([sys.executable, *_PYTEST, part], stdout=sys.stderr)
     while True:
         try:
-            os.wait()  # for daemons, which have lost their parent
+            ended, code = os.wait()  # also for daemons, which have lost their parent
         except ChildProcessError:
-            return _seconds() - before, status.returncode
+            return _seconds() - before, status
+        if ended == tests.pid:
+            status = tests.returncode = os.waitstatus_to_exitcode(code)
 
 
 def _seconds() -> float:

@@ -28,4 +28,4 @@ def test_what_is_garbage_and_open_is_named(leave: Callable[[], object], name: st
     assert left_open() == []  # in use
     del cycle
     assert any(found.startswith(name) for found in left_open())
-    assert descriptors() == before
+    assert descriptors() <= before  # of others' garbage, too
