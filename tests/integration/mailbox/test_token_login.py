@@ -11,8 +11,9 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from imap_tools import BaseMailBox
 
-from mailsluice.bounces import token_login
+from mailsluice.bounces import imap, token_login
 from mailsluice.bounces.inbox import Inbox
 from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.core.errors import MailboxError
@@ -195,6 +196,21 @@ def test_a_login_that_fails_is_described_without_the_token(
 ) -> None:
     assert words in failure(granting, *answers)
     assert granting.handed_out == exchanges
+
+
+def test_the_link_is_closed_when_the_login_fails(
+    granting: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the server does not answer LOGOUT."""
+    boxes: list[BaseMailBox] = []
+
+    def connect(account: MailboxAccount) -> BaseMailBox:
+        boxes.append(imap.connect(account))
+        return boxes[-1]
+
+    monkeypatch.setattr("mailsluice.bounces.inbox.connect", connect)
+    failure(granting, ASKS, REFUSES)
+    assert [box.client.sock.fileno() for box in boxes] == [-1]
 
 
 @pytest.mark.parametrize(
