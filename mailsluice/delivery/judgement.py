@@ -4,8 +4,8 @@ A recipient is innocent as long as the connection can be at fault. But where ses
 and again at the same recipient, its address or its message breaks them, and it must not keep the
 others waiting. So each failure costs the recipient some points: more in a session that had carried
 no mail yet, which fails at its first recipient whatever the cause. With all its points used
-up, the recipient is deferred, as if the server had deferred it. A server that ends a session with
-its reply to MAIL does not know the recipient yet, and so blames nobody but the connection.
+up, the recipient is deferred, as if the server had deferred it. A server that ends session after
+session with its reply to MAIL, and accepts nobody meanwhile, blames nobody but the connection.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ class Failure(NamedTuple):
     """Whether the message was already on its way when another one failed like this."""
     is_ending: bool
     """Whether the run stops, or the connection is down: sessions end because of that."""
-    before_recipient: bool = False
-    """Whether the server ended the session with its reply to MAIL."""
+    is_closed_to_all: bool = False
+    """Whether the server ended the session with its reply to MAIL, and has accepted nobody since it
+    last did so for this recipient."""
 
 
 class Judgement(NamedTuple):
@@ -71,7 +72,7 @@ class Judgement(NamedTuple):
 def judge(failure: Failure) -> Judgement:
     """Decide about a recipient that a session failed at before the server could accept it."""
     is_known = failure.points > 0 or failure.had_attempts
-    blames_recipient = is_known and failure.connection_has_worked and not failure.before_recipient
+    blames_recipient = is_known and failure.connection_has_worked and not failure.is_closed_to_all
     is_connections = failure.trouble is not Trouble.NONE and not failure.is_repeated
     points = failure.points + _cost(failure)
     if points >= MOST_POINTS:
@@ -89,6 +90,6 @@ def judge(failure: Failure) -> Judgement:
 def _cost(failure: Failure) -> int:
     """The points of this failure: none where the recipient cannot be at fault."""
     is_at_usual_length = 0 < failure.carried == failure.longest
-    if failure.is_ending or is_at_usual_length or failure.before_recipient:
+    if failure.is_ending or is_at_usual_length or failure.is_closed_to_all:
         return 0
     return _POINTS_IN_PROVEN_SESSION if failure.carried else _POINTS_IN_FRESH_SESSION

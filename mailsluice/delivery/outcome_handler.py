@@ -63,6 +63,8 @@ class OutcomeHandler:
         """The most that a session has carried."""
         self._points: dict[int, int] = {}
         """The points (`judge`) of recipients that sessions have failed at, by their ids."""
+        self._closed_at_mail: dict[int, int] = {}
+        """By recipients whose MAIL was answered with 421: how many had been accepted then."""
         self._behind_failure: set[int] = set()
         """Recipients whose messages were on their way at the last failure."""
         self._throttled = self._recorder.throttled
@@ -171,7 +173,7 @@ class OutcomeHandler:
             self._health.breaker.has_worked,
             session_goes_on and self._was_behind_failure(row),
             self._is_ending,
-            before_recipient=attempt.phase is Phase.MAIL and attempt.code == _CLOSING,
+            self._is_closed_to_all(row, attempt),
         )
         judgement = judge(failure)
         session.blames = judgement.blames_recipient
@@ -180,6 +182,14 @@ class OutcomeHandler:
             judgement = judge(failure._replace(is_ending=self._is_ending))
         self._points[row.id] = judgement.points
         self._give_turn(row, attempt, judgement.turn)
+
+    def _is_closed_to_all(self, row: Claimed, attempt: Attempt) -> bool:
+        """Whether the reply says nothing about the recipient; some servers dislike one sender."""
+        if attempt.phase is not Phase.MAIL or attempt.code != _CLOSING:
+            return False
+        before = self._closed_at_mail.get(row.id)
+        self._closed_at_mail[row.id] = self._state.accepted
+        return before in (None, self._state.accepted)
 
     @property
     def _is_ending(self) -> bool:

@@ -56,7 +56,7 @@ PLAIN = Failure(
         ),
         # The server ends the session before it looks at the recipient, again and again.
         (
-            PLAIN._replace(points=6, had_attempts=True, before_recipient=True),
+            PLAIN._replace(points=6, had_attempts=True, is_closed_to_all=True),
             Judgement(Turn.LAST, 6, False, False),
         ),
         # A reply that is about this recipient does not blame the connection.
@@ -86,7 +86,7 @@ def test_each_failure_has_its_judgement(failure: Failure, judgement: Judgement) 
         connection_has_worked=st.booleans(),
         is_repeated=st.booleans(),
         is_ending=st.booleans(),
-        before_recipient=st.booleans(),
+        is_closed_to_all=st.booleans(),
     )
 )
 def test_laws_of_the_judgement(failure: Failure) -> None:
@@ -95,7 +95,7 @@ def test_laws_of_the_judgement(failure: Failure) -> None:
     assert not (judgement.blames_recipient and judgement.blames_connection)
     assert (judgement.points >= failure.points) or judgement.turn is Turn.LATER
     assert judgement.points < MOST_POINTS
-    if failure.is_ending or failure.before_recipient:
+    if failure.is_ending or failure.is_closed_to_all:
         assert judgement.points == failure.points
 
 

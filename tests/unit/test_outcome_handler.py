@@ -119,3 +119,13 @@ def test_a_server_that_is_busy_before_it_knows_the_recipient_blames_nobody(
         assert not session.blames
     assert {one.status for one in parts.settled} == {RecipientStatus.SENT}
     assert handler.tally().deferrals == 0
+
+
+def test_a_sender_address_that_ends_sessions_while_others_are_accepted_is_blamed(
+    parts: FakeParts, handler: OutcomeHandler
+) -> None:
+    """Return paths differ by recipient, so a reply to MAIL may be about one of them."""
+    for number in range(4):
+        handler.handle(row(1), BUSY, SessionHistory())
+        handler.handle(row(100 + number), TAKEN, SessionHistory())
+    assert [one.id for one in parts.settled if one.status is RecipientStatus.DEFERRED] == [1]
