@@ -6,9 +6,10 @@ import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from tests.http_server import HttpServer
 
 
 @dataclass
@@ -27,26 +28,15 @@ class Answer:
     """The event that the server waits for after the body."""
 
 
-class ListServer:
+class ListServer(HttpServer):
     """Serves `answers`, by path and query, while the `with` block runs; keeps what was `asked`."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
         self.answers: dict[str, Answer] = {}
         self.asked: list[tuple[str, str | None]] = []
         """The path and the Authorization of each request."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.url = f"https://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(self._handler(), tls)
+        self.url = self.address
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         lists = self

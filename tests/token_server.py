@@ -9,10 +9,12 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
+
+from tests.http_server import HttpServer
 
 Reply = tuple[int, bytes]
 
@@ -22,7 +24,7 @@ def error(code: str, status: int = 400, description: str = "") -> Reply:
     return status, json.dumps({"error": code, "error_description": description}).encode()
 
 
-class TokenServer:
+class TokenServer(HttpServer):
     """Hands out tokens while the `with` block runs.
 
     `clock` says when a token has run out; `rotates` makes each refresh token good for one exchange.
@@ -61,15 +63,11 @@ class TokenServer:
         self._codes: dict[str, str] = {}
         self._open = 0
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._scheme = "http" if tls is None else "https"
-        if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        super().__init__(_handler(self), tls)
 
     @property
     def url(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self._server.server_port}/token"
+        return f"{self.address}/token"
 
     def oauth(self, **fields: Any) -> dict[str, Any]:
         """Return the OAuth fields of a block that uses this server."""
@@ -93,10 +91,6 @@ class TokenServer:
     def handed_out(self) -> int:
         return len(self.asked)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -104,9 +98,7 @@ class TokenServer:
         traceback: TracebackType | None,
     ) -> None:
         self.may_answer.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__(kind, exception, traceback)
 
     # what the handler's threads call
 

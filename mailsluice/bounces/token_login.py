@@ -52,8 +52,8 @@ def _method(box: BaseMailBox, mailbox: MailboxAccount) -> str:
     ]
     method = next((known for known in TOKEN_METHODS if known in offered), None)
     if method is None:
-        known = filter(str.isprintable, offered[:_SHOWN_METHODS])
-        shown = ", ".join(name[:_LONGEST_METHOD] for name in known)
+        readable = filter(str.isprintable, offered[:_SHOWN_METHODS])
+        shown = ", ".join(name[:_LONGEST_METHOD] for name in readable)
         raise MailboxError(
             f"mailbox at {mailbox.host}:{mailbox.port}: the server offers no login with OAuth, only"
             f" {shown or 'a plain login'}; Mailsluice knows {', '.join(TOKEN_METHODS)}. Clear the"

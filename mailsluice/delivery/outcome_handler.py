@@ -173,7 +173,7 @@ class OutcomeHandler:
             self._health.breaker.has_worked,
             session_goes_on and self._was_behind_failure(row),
             self._is_ending,
-            self._is_closed_to_all(row, attempt),
+            self._closes_to_all(row, attempt),
         )
         judgement = judge(failure)
         session.blames = judgement.blames_recipient
@@ -183,8 +183,11 @@ class OutcomeHandler:
         self._points[row.id] = judgement.points
         self._give_turn(row, attempt, judgement.turn)
 
-    def _is_closed_to_all(self, row: Claimed, attempt: Attempt) -> bool:
-        """Whether the reply says nothing about the recipient; some servers dislike one sender."""
+    def _closes_to_all(self, row: Claimed, attempt: Attempt) -> bool:
+        """Note a 421 in reply to MAIL; returns whether nobody was accepted since the last one.
+
+        Return paths differ by recipient, so a server may have something against one of them.
+        """
         if attempt.phase is not Phase.MAIL or attempt.code != _CLOSING:
             return False
         before = self._closed_at_mail.get(row.id)

@@ -17,7 +17,7 @@ _MOST_TEXT = 300
 
 
 class TokenError(MailsluiceError):
-    """There is no access token for a login.
+    """Failure to get an access token for a login.
 
     `attempt` says why, and whether the trouble passes. The message has no addresses and no secrets.
     """

@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs
 
+from tests.http_server import HttpServer
 
-class Introspection:
+
+class Introspection(HttpServer):
     """Says while the `with` block runs that the tokens that `holds` accepts are of one user."""
 
     def __init__(self, username: str) -> None:
         self.username = username
         self.holds: Callable[[str, str], bool] = lambda user, token: False
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        super().__init__(_handler(self))
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/introspect"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        return f"{self.address}/introspect"
 
 
 def _handler(introspection: Introspection) -> type[BaseHTTPRequestHandler]:

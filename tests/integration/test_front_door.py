@@ -51,7 +51,7 @@ def test_a_campaign_is_sent_and_reported(tmp_path: Path) -> None:
 def test_a_state_database_that_another_process_holds_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is opened without a lock, so the first write tells."""
+    """An up-to-date database is opened without a lock, so the first write finds it locked."""
     monkeypatch.setattr("mailsluice.store.database._BUSY_TIMEOUT_SECONDS", 0)
     Database().close()
     holder = lock(str(tmp_path / "home" / "mailsluice.db"))

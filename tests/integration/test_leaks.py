@@ -1,4 +1,4 @@
-"""What a test leaves open is found and named."""
+"""The leak finder names sockets, files and event loops that a test leaves open."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from tests.integration.campaign_fixtures import (
     everybody_once,
     people,
 )
-from tests.integration.test_senders import conclude, parent, send, shard
+from tests.integration.sender_runs import conclude, parent, send, shard
 from tests.integration.test_throttles import kept
 from tests.smtpd import Received, SmtpServer, most_in_a_second
 

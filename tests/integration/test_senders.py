@@ -7,129 +7,49 @@ database, as in a process of its own.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.campaign import Campaign
 from mailsluice.core.errors import CampaignError, SenderLostError
-from mailsluice.delivery import CampaignRun, RouteResult, SenderRun
-from mailsluice.delivery.connection_state import SenderSettings
+from mailsluice.delivery import SenderRun
 from mailsluice.delivery.journal import holder
 from mailsluice.limits import Limit, Rules
-from mailsluice.operations import launch
-from mailsluice.reports.campaign import Report
 from mailsluice.reports.progress import Cause
-from mailsluice.smtp.connection import Connection
-from mailsluice.stop_loss import Figures, Unit
 from mailsluice.store import (
     Ask,
-    Canaries,
     Database,
     Ending,
-    Holds,
-    NewHold,
-    Providers,
     Senders,
     Usages,
 )
 from mailsluice.store.schema import recipients, senders
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import (
-    BREAKER,
-    NEVER_SECONDS,
     Sender,
     campaign,
     connection,
     everybody_once,
     people,
 )
-from tests.smtpd import Everybody, Fault, Settings, SmtpServer, Stage
+from tests.integration.sender_runs import (
+    MANY,
+    SLOW,
+    conclude,
+    impatience,
+    parent,
+    send,
+    sender,
+    shard,
+    shared_by_two,
+)
+from tests.smtpd import Settings, SmtpServer
+
+__all__ = ["impatience", "sender"]
 
 pytestmark = pytest.mark.takes_turns
-
-SLOW = Settings(delay_seconds=0.002)
-MANY = 1_000
-"""More recipients than a sender claims ahead."""
-
-
-@pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks for the dead, and for what others leave, are frequent."""
-    monkeypatch.setattr("mailsluice.delivery.sender_run._RENEW_SECONDS", 0.05)
-    monkeypatch.setattr("mailsluice.delivery.group_commit._PEER_SECONDS", 0.02)
-
-
-@pytest.fixture
-def sender(database: Database, tmp_path: Path) -> Sender:
-    return Sender(database, tmp_path)
-
-
-@asynccontextmanager
-async def parent(sender: Sender, document: Campaign) -> AsyncIterator[CampaignRun]:
-    """The campaign's own run, which sends nothing itself."""
-    run = await asyncio.to_thread(sender.prepare, document)
-    try:
-        await asyncio.to_thread(run.count)
-        yield run
-    finally:
-        await run.close()
-
-
-@asynccontextmanager
-async def shard(
-    sender: Sender, document: Campaign, name: str = "red", home: str = "one"
-) -> AsyncIterator[SenderRun]:
-    """A sender; `home` is its machine."""
-    with Database(sender.database.engine.url.render_as_string(hide_password=False)) as database:
-        run = await asyncio.to_thread(
-            SenderRun, database, document, name, owner="a run", home=sender.home / home
-        )
-        try:
-            yield run
-        finally:
-            await run.close()
-
-
-async def send(run: SenderRun, document: Campaign, target: Connection) -> RouteResult:
-    """Until nobody is left, as the flow does it."""
-    message = launch.compiled(
-        document, await asyncio.to_thread(run.outbox.columns), run.record.return_key
-    )
-    settings = SenderSettings(document.retry, document.uncertain, BREAKER, NEVER_SECONDS)
-    result = await run.send(target, message, settings=settings)
-    await run.end(Ending.DOWN if result.down else Ending.DONE)
-    return result
-
-
-async def conclude(run: CampaignRun) -> Report:
-    await asyncio.to_thread(run.read_senders)
-    report = await asyncio.to_thread(run.report)
-    assert run.outbox.counts().is_conserved
-    return report
-
-
-async def shared_by_two(
-    sender: Sender, document: Campaign, server: SmtpServer
-) -> tuple[list[RouteResult], Report]:
-    """Two senders of one connection at once, until nobody is left; how each ended, and all.
-
-    The first message of each session is answered when both senders have one.
-    """
-    server.hold()
-    async with AsyncExitStack() as stack:
-        run = await stack.enter_async_context(parent(sender, document))
-        both = [await stack.enter_async_context(shard(sender, document)) for _ in range(2)]
-        target = connection("red", server, max_sessions=1)
-        sending = [asyncio.ensure_future(send(one, document, target)) for one in both]
-        await eventually_async(lambda: server.held, lambda held: held == 2)
-        server.release()
-        results = await asyncio.gather(*sending)
-        return results, await conclude(run)
 
 
 async def test_two_senders_share_the_recipients_of_a_connection(
@@ -374,102 +294,3 @@ def expire(database: Database, sender_id: int) -> None:
         transaction.execute(
             sa.update(senders).where(senders.c.id == sender_id).values(lease_until=0.0)
         )
-
-
-async def test_the_last_recipients_may_be_refused_to_several_senders_and_all_end(
-    sender: Sender, tmp_path: Path
-) -> None:
-    """Each sender waits for recipients of the other, while both hold suspects."""
-    document = campaign(tmp_path, people(100))
-    refusal = Everybody(96, Fault(Stage.RCPT, b"550 5.1.1 User unknown"))
-    with SmtpServer(Settings(delay_seconds=0.002, everybody=refusal)) as server:
-        _, report = await shared_by_two(sender, document, server)
-    assert len(server.received) >= 96
-    left = 100 - len(server.received)  # failed, or where one sender had all of them, held
-    assert sender.ledger.states() in ({"sent": 100 - left, "failed": left}, *_held(left))
-    assert (report.open > 0) == ("red" in report.down)
-
-
-def _held(left: int) -> list[dict[str, int]]:
-    held = [
-        {"sent": 100 - left, "failed": left - pending, "pending": pending}
-        for pending in range(1, left)
-    ]
-    return [*held, {"sent": 100 - left, "pending": left}]
-
-
-async def test_a_connection_that_refuses_everybody_is_down_for_all_its_senders(
-    sender: Sender, tmp_path: Path
-) -> None:
-    document = campaign(tmp_path, people(200))
-    refusal = Everybody(40, Fault(Stage.RCPT, b"550 Invalid recipient"))
-    with SmtpServer(Settings(delay_seconds=0.002, everybody=refusal)) as server:
-        results, _ = await shared_by_two(sender, document, server)
-        sent = len(server.received)
-    assert all("Invalid recipient" in (result.down or "") for result in results)
-    assert sender.ledger.states() == {"sent": sent, "pending": 200 - sent}
-
-
-async def test_no_sender_goes_beyond_the_canary_and_all_follow_its_decision(
-    sender: Sender, tmp_path: Path
-) -> None:
-    limits = {"bounce_percent": 5}
-    document = campaign(
-        tmp_path, people(200), canary={"percent": 10, "wait_minutes": 60}, stop_loss=limits
-    )
-    with SmtpServer() as server:
-        target = connection("red", server)
-        async with parent(sender, document) as run, shard(sender, document) as one:
-            sending = [asyncio.ensure_future(send(one, document, target))]
-            canaries = Canaries(sender.database, run.id)
-            (canary,) = canaries.undecided()
-            await eventually_async(lambda: canaries.begin_wait(canary, 3_600), what="it is sent")
-            await eventually_async(one.next_in, lambda seconds: seconds > 3_000)
-            async with shard(sender, document, home="two") as late:
-                sending.append(asyncio.ensure_future(send(late, document, target)))
-                await eventually_async(late.next_in, lambda seconds: seconds > 3_000)
-                assert len(server.received) == 20
-                (standing,) = (await one.progress()).standings
-                assert standing.binding.cause is Cause.CANARY
-                late.stop()
-                one.stop()
-                await asyncio.gather(*sending)
-            canaries.decide("red")
-            async with shard(sender, document) as last:
-                await send(last, document, target)
-            report = await conclude(run)
-    assert report.open == 0
-    everybody_once(sender.ledger, {"red": server})
-
-
-async def test_a_sender_learns_what_is_held_from_the_database(
-    sender: Sender, tmp_path: Path
-) -> None:
-    document = campaign(tmp_path, [*people(100), *people(100, "gmail.com")])
-    with SmtpServer(SLOW) as server:
-        target = connection("red", server)
-        async with parent(sender, document) as run:
-            (google,) = (
-                number
-                for number, name in Providers(sender.database).of(run.id).items()
-                if name == "google"
-            )
-            server.hold(after=20)
-            async with shard(sender, document) as one:
-                sending = asyncio.ensure_future(send(one, document, target))
-                await eventually_async(lambda: len(server.received), lambda seen: seen >= 20)
-                Holds(sender.database, run.id).add(
-                    [NewHold(Unit("red", google), "bounced", 5.0, {})]
-                )
-                await eventually_async(lambda: Unit("red", google) in one._held)
-                server.release()
-                await sending
-            figures = await run.figures()
-            await asyncio.to_thread(run.read_senders)
-            assert Figures.total((await run.figures()).values()).sent == len(server.received)
-            assert figures == {}
-            report = await conclude(run)
-    by_domain = Counter(email.partition("@")[2] for email in server.recipients)
-    assert by_domain["example.com"] == 100
-    assert by_domain["gmail.com"] < 100
-    assert report.open == 100 - by_domain["gmail.com"]

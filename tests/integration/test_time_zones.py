@@ -23,8 +23,8 @@ from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
 from tests.eventually import eventually_async
 from tests.integration.campaign_fixtures import Sender, campaign, connection, people, processes
+from tests.integration.sender_runs import send, shard
 from tests.integration.test_failover import REFUSAL, sent
-from tests.integration.test_senders import send, shard
 from tests.smtpd import Everybody, Settings, SmtpServer
 
 pytestmark = pytest.mark.takes_turns

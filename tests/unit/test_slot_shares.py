@@ -1,4 +1,4 @@
-"""What processes release of the slots that they share."""
+"""Processes that share the slots of a limit release some of them to each other."""
 
 from __future__ import annotations
 

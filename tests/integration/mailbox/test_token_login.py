@@ -148,7 +148,7 @@ def _answers(listener: socket.socket, capabilities: bytes, answers: list[bytes])
 def failure(
     granting: TokenServer, *answers: bytes, capabilities: bytes = b"AUTH=OAUTHBEARER SASL-IR"
 ) -> str:
-    """What is said of a login that gets these answers, with all that a log would show."""
+    """Fail to log in at a server that gives these answers; return the error as a log shows it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         work = (listener, capabilities, list(answers))
         Thread(target=_answers, args=work, daemon=True).start()
