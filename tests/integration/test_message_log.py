@@ -39,6 +39,7 @@ from mailsluice.store.reassignment import reassign
 from mailsluice.store.resolutions import record_decision
 from mailsluice.store.schema import attempts, bounces, events, recipients
 from mailsluice.store.sent_mail import SentMail
+from tests.eventually import eventually
 from tests.integration.outbox_fixtures import Store, claim, settle
 from tests.thorough import examples
 
@@ -380,12 +381,18 @@ def test_ids_that_sqlite_gives_again_hide_nothing(sqlite_database: Database) -> 
     assert look(database, output) == []
 
 
+def _now(database: Database) -> float:
+    """Return the present by the database's clock, which moves by milliseconds on SQLite."""
+    with database.read() as connection:
+        return float(connection.execute(sa.select(database.now)).scalar_one())
+
+
 def test_a_log_begins_at_its_moment(database: Database, stored: Store) -> None:
     outbox, output = stored(6), Kept()
     before = [Settled(row.id, SENT, 1, 250, "ok") for row in claim(database, outbox, limit=2)]
     settle(database, outbox, *before)
-    with database.read() as connection:
-        begins = connection.execute(sa.select(database.now)).scalar_one()
+    settled_at = _now(database)
+    begins = eventually(lambda: _now(database), lambda moment: moment > settled_at)
     after = [_deferred(row.id) for row in claim(database, outbox, "b", limit=2)]
     settle(database, outbox, *after)
     follower(database, output, since=begins).look()
