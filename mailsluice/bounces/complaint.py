@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from email.message import Message
-from email.utils import parseaddr
 
 from mailsluice.bounces.notice import Notice, Reported, Sort
 from mailsluice.bounces.report_parts import address, field, groups, parts
@@ -39,7 +38,7 @@ def complaint(part: Message) -> Notice:
 
 def passed_on(message: Message) -> Notice | None:
     """Read a complaint from Outlook.com; None if the mail is something else."""
-    sender = parseaddr(field(message, "From")[:_MAX_FIELD])[1].lower()
+    sender = field(message, "From")[:_MAX_FIELD].rpartition("<")[2].strip(" >").lower()
     subject = field(message, "Subject").lower()
     if sender != _OUTLOOK and not subject.startswith(_OUTLOOK_SUBJECT):
         return None

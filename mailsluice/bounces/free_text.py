@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import re
 from email.message import Message
-from email.utils import parseaddr
 
 from flufl.bounce import all_failures
 
@@ -30,7 +29,7 @@ logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it would log tex
 def comes_from_a_system(message: Message) -> bool:
     """Whether a mail system wrote the mail, rather than a person or a person's auto-responder."""
     sender = field(message, "From")[:_MAX_FIELD]
-    is_named = _SYSTEMS.search(" ".join(parseaddr(sender))) is not None
+    is_named = _SYSTEMS.search(sender) is not None
     return is_named or sender.endswith("<>") or "X-Failed-Recipients" in message
 
 

@@ -26,8 +26,9 @@ _ADDRESS = re.compile(
     re.VERBOSE,
 )
 _IN_LINKS = r"""[^\s"'<>=&?/:;,()@]"""
+# Not `(?:...)++`: where a look-ahead ends such a repetition, Python before 3.11.5 stops too late.
 _ENCODED = re.compile(
-    rf"(?<!{_IN_LINKS})(?:(?!%40){_IN_LINKS})++(?:%40{_IN_LINKS}*+)++", re.IGNORECASE
+    rf"(?<!{_IN_LINKS})(?>(?:(?!%40){_IN_LINKS})+)(?:%40{_IN_LINKS}*+)++", re.IGNORECASE
 )
 
 

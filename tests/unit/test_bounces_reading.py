@@ -288,6 +288,15 @@ def test_not_spam_is_no_complaint_to_ses() -> None:
     assert read(mails.ses_complaint(SENT, "not-spam")).notice == Notice(Sort.RETURNED)
 
 
+def test_a_sender_whose_name_is_the_address_is_known() -> None:
+    """Python's own parser refuses such fields in its latest versions."""
+    returned = b"From: MAILER-DAEMON@mx.example <MAILER-DAEMON@mx.example>\r\n\r\nUser unknown"
+    assert read(returned).notice.sort is Sort.RETURNED
+    complained = mails.outlook_complaint(SENT).replace(b"complaint about", b"see the")
+    twice = b"staff@hotmail.com <staff@hotmail.com>"
+    assert read(complained.replace(b"staff@hotmail.com", twice)).notice.sort is Sort.COMPLAINT
+
+
 def test_a_mail_forwarded_by_somebody_else_is_no_complaint() -> None:
     content = mails.outlook_complaint(SENT).replace(b"staff@hotmail.com", b"joe@example.org")
     assert read(content.replace(b"complaint about", b"see the")).notice.sort is Sort.UNKNOWN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from email.utils import parseaddr
+from email.headerregistry import HeaderRegistry
 
 import idna
 import orjson
@@ -17,6 +17,7 @@ depends_on = None
 _CAMPAIGNS = sa.table(
     "campaigns", sa.column("id"), sa.column("content"), sa.column("sender_domain")
 )
+_FIELDS = HeaderRegistry()
 
 
 def upgrade() -> None:
@@ -35,7 +36,7 @@ def _sender_domain(content: str) -> str | None:
     """The domain as earlier versions read it, since it ends their Message-IDs."""
     try:
         sender = orjson.loads(content)["message"]["sender"]
-        domain = parseaddr(sender)[1].rpartition("@")[2]
+        domain = _FIELDS("From", sender).addresses[0].domain
         return idna.encode(domain, uts46=True).decode()
-    except (KeyError, TypeError, ValueError):  # a document that nothing was sent with
+    except (IndexError, KeyError, TypeError, ValueError):  # a document that nothing was sent with
         return None
