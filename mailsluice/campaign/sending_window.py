@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -132,14 +133,13 @@ class SendingWindow(Document):
         """Return the first open moment (UTC) at or after an aware moment."""
         if self.is_open(moment):
             return moment.astimezone(UTC)
-        return min(turn for turn in self._turns(moment, self._start) if self.is_open(turn))
+        return next(self._turns(moment, self._start, is_open=True))
 
     def closes_at(self, moment: datetime) -> datetime | None:
         """Return the first closed moment (UTC) at or after an aware moment; None: never closed."""
         if not self.is_open(moment):
             return moment.astimezone(UTC)
-        turns = self._turns(moment, self._start + self._length)
-        return min((turn for turn in turns if not self.is_open(turn)), default=None)
+        return next(self._turns(moment, self._start + self._length, is_open=False), None)
 
     @property
     def _zone(self) -> tzinfo:
@@ -155,27 +155,36 @@ class SendingWindow(Document):
         """Minutes by the clock on the wall; past midnight if the end is not after the start."""
         return (_minutes(self.end or "24:00") - self._start - 1) % _DAY_MINUTES + 1
 
-    def _turns(self, after: datetime, minutes: int) -> Iterator[datetime]:
-        """Yield the moments (UTC) at which a window can open or close.
+    def _turns(self, after: datetime, minutes: int, *, is_open: bool) -> Iterator[datetime]:
+        """Yield the moments (UTC) at which the window can open, or close, until the first sure one.
 
-        These are the moments at which the clock shows `minutes` after a midnight, and those at
-        which the zone changes its clocks.
+        These are the moments at which the zone changes its clocks, and the first one at which the
+        clock shows `minutes` after a midnight.
         """
+        turn = next((at for at in self._daily(after, minutes) if self.is_open(at) is is_open), None)
+        for change in _clock_changes(self._zone, after.astimezone(UTC), turn):
+            if self.is_open(change) is is_open:
+                yield change
+        if turn:
+            yield turn
+
+    def _daily(self, after: datetime, minutes: int) -> list[datetime]:
+        """List the moments (UTC) at which the clock shows `minutes` after a midnight."""
         first = after.astimezone(self._zone).date() - timedelta(days=2)
-        for day in range(_HORIZON.days):
-            wall = datetime.combine(first, time()) + timedelta(days=day, minutes=minutes)
-            for fold in (0, 1):
-                turn = wall.replace(tzinfo=self._zone, fold=fold).astimezone(UTC)
-                if turn > after:
-                    yield turn
-        yield from _clock_changes(self._zone, after.astimezone(UTC))
+        walls = (
+            datetime.combine(first, time(), self._zone) + timedelta(days=day, minutes=minutes)
+            for day in range(_HORIZON.days)
+        )
+        turns = (wall.replace(fold=fold).astimezone(UTC) for wall in walls for fold in (0, 1))
+        return sorted(turn for turn in turns if turn > after)
 
 
-def _clock_changes(zone: tzinfo, after: datetime) -> Iterator[datetime]:
-    """Yield the moments (UTC) at which a zone's offset changes, within the horizon."""
+def _clock_changes(zone: tzinfo, after: datetime, until: datetime | None) -> Iterator[datetime]:
+    """Yield the moments (UTC) at which a zone's offset changes, at most within the horizon."""
     low = after.replace(microsecond=0)
-    while low < after + _HORIZON:
-        high = low + _STEP
+    end = until or low + _HORIZON
+    while low < end:
+        high = min(low + _STEP, end)
         if low.astimezone(zone).utcoffset() != high.astimezone(zone).utcoffset():
             yield _change(zone, low, high)
         low = high
@@ -191,6 +200,7 @@ def _change(zone: tzinfo, low: datetime, high: datetime) -> datetime:
     return high
 
 
+@lru_cache
 def _weekdays(text: str) -> frozenset[int]:
     """Return the days (0 is Monday) of a text like `Mon-Fri, Sun`. Raises ValueError."""
     days: set[int] = set()
