@@ -1,8 +1,8 @@
 """Coverage of some folders in a run of all: `COVERAGE="tests/unit tests/integration" make test`.
 
 Coverage adds two thirds to the processor time of a test. So it is on only while a test of these
-folders runs, and off in the processes that other tests start. It is off for simulations, too, which
-test numbers rather than lines.
+folders runs, and off in the processes that other tests start. It is off for simulations, too, and
+for laws in a thorough run: these test numbers rather than lines.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from coverage import Coverage
+
+from tests.thorough import IS_THOROUGH
 
 ROOT = Path(__file__).resolve().parents[1]
 _CHILDREN = "COVERAGE_PROCESS_CONFIG"
@@ -31,15 +33,17 @@ class Measuring:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Run a test with or without coverage."""
-        self._switch(self._is_measured(item.path))
+        self._switch(self._is_measured(item))
         return (yield)
 
     def pytest_sessionfinish(self) -> None:
         self._switch(True)  # as before the tests: the figures are saved when the process ends
 
-    def _is_measured(self, path: Path) -> bool:
-        is_simulation = path.stem.endswith("_simulation")
-        return not is_simulation and any(path.is_relative_to(one) for one in self._folders)
+    def _is_measured(self, item: pytest.Item) -> bool:
+        is_simulation = item.path.stem.endswith("_simulation")
+        is_long_law = IS_THOROUGH and item.get_closest_marker("hypothesis")
+        is_in_folders = any(item.path.is_relative_to(one) for one in self._folders)
+        return is_in_folders and not (is_simulation or is_long_law)
 
     def _switch(self, is_on: bool) -> None:
         if is_on and not self._is_on:
