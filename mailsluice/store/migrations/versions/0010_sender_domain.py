@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from email.headerregistry import HeaderRegistry
+from email.headerregistry import AddressHeader, HeaderRegistry
 
 import idna
 import orjson
@@ -36,7 +36,9 @@ def _sender_domain(content: str) -> str | None:
     """The domain as earlier versions read it, since it ends their Message-IDs."""
     try:
         sender = orjson.loads(content)["message"]["sender"]
-        domain = _FIELDS("From", sender).addresses[0].domain
+        field = _FIELDS("From", sender)
+        assert isinstance(field, AddressHeader)
+        domain = field.addresses[0].domain
         return idna.encode(domain, uts46=True).decode()
     except (IndexError, KeyError, TypeError, ValueError):  # a document that nothing was sent with
         return None
