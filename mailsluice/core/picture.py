@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = 64
+_DOTS_PER_INCH = 110
 
 
 def data_uri(figure: Figure) -> str:
@@ -21,9 +22,14 @@ def data_uri(figure: Figure) -> str:
     `matplotlib.figure.Figure(layout="constrained")`, since pyplot keeps its figures in memory, and
     is not thread-safe.
     """
-    drawn, written = BytesIO(), BytesIO()
-    figure.savefig(drawn, format="png", dpi=110)
-    Image.open(drawn).convert("RGB").quantize(_COLOURS).save(written, "png", optimize=True)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # loads matplotlib
+
+    figure.set_dpi(_DOTS_PER_INCH)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # `savefig` draws twice, and encodes all colours
+    drawn = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
+    written = BytesIO()
+    drawn.convert("RGB").quantize(_COLOURS).save(written, "png", optimize=True)
     return f"data:image/png;base64,{b64encode(written.getvalue()).decode()}"
 
 

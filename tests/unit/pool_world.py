@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,6 +56,8 @@ class PoolWorld(World):
     """The outbox of a campaign, with the interface of the store thread."""
 
     recipients: dict[int, Recipient] = field(default_factory=dict)
+    left: dict[int, Recipient] = field(default_factory=dict)
+    """Those of them that are not settled for good, in send order."""
     of: dict[int, str] = field(default_factory=dict)
     """The connection that has claimed a recipient; none for those in the pool."""
     sent: dict[str, list[float]] = field(default_factory=dict)
@@ -69,6 +72,7 @@ class PoolWorld(World):
     def fill(self, providers: Sequence[int]) -> None:
         """Add recipients of these providers, in send order."""
         self.recipients = dict(enumerate(map(Recipient, providers), 1))
+        self.left = dict(self.recipients)
 
     async def claim(
         self, connection: str, limit: int, scope: ClaimScope = EVERYBODY
@@ -78,11 +82,11 @@ class PoolWorld(World):
         if not limit:
             is_left = len(self.of) < len(self.recipients)
             return ClaimedBatch((), None, look_in_seconds=1.0 if is_left else None)
-        mine = [n for n, name in self.of.items() if name == connection]
-        pool = [n for n in self.recipients if n not in self.of]
+        mine = [n for n, name in self.of.items() if name == connection and n in self.left]
+        pool = (n for n in self.left if n not in self.of)
         taken: list[Claimed] = []
         due = math.inf
-        for number in [*mine, *pool]:
+        for number in chain(mine, pool):
             one = self.recipients[number]
             if len(taken) == limit:
                 break
@@ -119,6 +123,8 @@ class PoolWorld(World):
         assert one.status is RecipientStatus.SENDING
         one.status, one.attempts = settled.status, settled.attempts
         one.due_at = self.now + (settled.delay_seconds or 0.0)
+        if one.status is not RecipientStatus.DEFERRED:
+            del self.left[settled.id]
         if one.status is RecipientStatus.SENT:
             self.sent.setdefault(self.of[settled.id], []).append(self.now)
 
