@@ -1,8 +1,8 @@
 """One cluster for all of its tests; without Debian's programs they are skipped, but not in CI.
 
 Loading Prefect in ten processes takes most of the processor time. So members that run Python are
-forks, and the tests start no others than those that they kill. A worker starts interpreters for its
-runs, as the product does.
+forks, and the tests start no others than those that they kill. So are the runs of the workers, but
+for the first one of worker-1.
 """
 
 from __future__ import annotations

@@ -107,13 +107,15 @@ def number_of_senders(state: Database) -> int:
         return connection.execute(sa.select(sa.func.count()).select_from(senders)).scalar_one()
 
 
-def runs_of(worker: Member) -> dict[UUID, psutil.Process]:
+def runs_of(worker: Member, prefect: SyncPrefectClient) -> dict[UUID, psutil.Process]:
     """The processes that a worker has started, by the id of their run."""
-    found = {}
-    for process in psutil.Process(worker.pid).children():
-        with suppress(psutil.NoSuchProcess, KeyError):
-            found[UUID(process.environ()["PREFECT__FLOW_RUN_ID"])] = process
-    return found
+    started = psutil.Process(worker.pid).children(recursive=True)
+    processes = {str(process.pid): process for process in started}
+    return {
+        run.id: processes[run.infrastructure_pid]
+        for run in prefect.read_flow_runs()
+        if run.infrastructure_pid in processes
+    }
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -156,9 +158,10 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     run_id = prefect.create_flow_run_from_deployment(deployment.id, parameters=parameters).id
     eventually(lambda: number_of_senders(state), lambda number: number == PARTS)
     eventually(lambda: smtp.held, lambda number: number == PARTS)
-    runs = {worker.name: runs_of(worker) for worker in cluster.workers}
-    assert {name: len(found) for name, found in runs.items()} == dict.fromkeys(
-        runs, RUNS_PER_WORKER
+    runs = eventually(
+        lambda: {worker.name: runs_of(worker, prefect) for worker in cluster.workers},
+        lambda runs: {len(found) for found in runs.values()} == {RUNS_PER_WORKER},
+        what="the server knows the process of each run",
     )
     lost, alone = sorted(cluster.workers, key=lambda one: run_id not in runs[one.name])
 

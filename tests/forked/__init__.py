@@ -5,8 +5,8 @@ tests start dozens of processes. The one that is forked, the fork server of `mul
 single thread. A fork has its own id, environment, session, signal handlers and exit status, and can
 be killed like any other process; it differs from `python -m` in what is imported already.
 
-`tests/served/test_login.py` starts an interpreter for `make serve`, and the workers of
-`tests/cluster` do for their runs, as the product does.
+`tests/served/test_login.py` starts an interpreter for `make serve`, and a worker of `tests/cluster`
+does for one of its runs, as the product does.
 """
 
 from tests.forked.process import Forked

@@ -14,8 +14,11 @@ from tests.forked.process import Forked
 
 def start_member(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
     """Start the command: a fork for `python -m ...`, without standard input, else a new program."""
-    if command[0] != sys.executable:
+    interpreter, *arguments = command
+    if interpreter != sys.executable:
         return subprocess.Popen(command, **options)
-    process = Forked(command, **options)
+    if arguments[:3] == ["-m", "prefect", "worker"]:
+        arguments[1] = "tests.forked.worker"  # its runs are forks, too
+    process = Forked([interpreter, *arguments], **options)
     process.stdin = Path(os.devnull).open("wb")  # noqa: SIM115 - closed by the caller, as a pipe
     return process

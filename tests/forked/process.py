@@ -33,7 +33,8 @@ class Forked(subprocess.Popen[Any]):
     """A `subprocess.Popen` for `[sys.executable, "-m", module, ...]`, or with `-c` and a program.
 
     The process leads a new session. Standard error goes where standard output goes, where `stderr`
-    is None where that of the tests goes. It ends when the process that has started it is killed.
+    is None where that of the tests goes. It ends when the process that has started it is killed,
+    unless it is to outlive that one.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Forked(subprocess.Popen[Any]):
         stdout: int | IO[Any] | None = None,
         stderr: int | None = subprocess.STDOUT,
         umask: int = -1,
+        outlives: bool = False,
         **_: object,
     ) -> None:
         self.args = list(command)
@@ -62,6 +64,7 @@ class Forked(subprocess.Popen[Any]):
             os.fspath(cwd or Path.cwd()),
             umask,
             joins_output=stderr == subprocess.STDOUT,
+            outlives=outlives,
             fork_server=_server._forkserver_address,
         )
         pipes = [_Descriptor(output)]
@@ -111,7 +114,9 @@ class _Start:
     umask: int
     joins_output: bool
     """Whether standard error goes where standard output goes."""
-    fork_server: str
+    outlives: bool
+    """Whether it goes on when the process that has started it is killed."""
+    fork_server: str | bytes
     """The address of the fork server, for forks of the fork: another one would import all anew."""
 
 
@@ -162,16 +167,22 @@ def _run(start: _Start, output: int, given: int | None = None) -> None:
     os.environ.update(start.environment)
     use(start.fork_server)
     process_startup()  # of coverage, where the environment asks for it
-    threading.Thread(target=_end_with_the_tests, daemon=True).start()
+    if not start.outlives:
+        threading.Thread(target=_end_with_the_tests, daemon=True).start()
     try:
-        _execute(start.arguments)
+        execute(start.arguments)
     finally:
         atexit._run_exitfuncs()  # multiprocessing leaves them out
 
 
-def use(address: str) -> None:
-    """Have forks of this process made by the server with this socket."""
+def use(address: str | bytes, alive: int | None = None) -> None:
+    """Have forks of this process made by the server with this socket.
+
+    The server may end when all of them have closed the descriptor `alive`.
+    """
     _server._forkserver_address = address
+    if alive is not None:
+        _server._forkserver_alive_fd = alive
     if _server._forkserver_alive_fd is None:  # a fork has it from its parent, for its own forks
         _, _server._forkserver_alive_fd = os.pipe()
     _server.ensure_running = lambda: None
@@ -187,7 +198,8 @@ def _end_with_the_tests() -> None:
     os.killpg(os.getpid(), signal.SIGKILL)
 
 
-def _execute(arguments: list[str]) -> None:
+def execute(arguments: list[str]) -> None:
+    """Run what an interpreter with these arguments would run: `-m ...` or `-c ...`."""
     from prefect.context import refresh_global_settings_context
 
     refresh_global_settings_context()

@@ -21,10 +21,11 @@ async def run_process(
     cwd: Path | str | None,
     task_status: anyio.abc.TaskStatus[ProcessHandle],
     task_status_handler: Callable[[Forked], ProcessHandle],
+    outlives: bool = False,
     **_: object,
 ) -> None:
     """Do as Prefect's function of this name, for the process of a run."""
-    process = Forked(command, env=env, cwd=cwd)
+    process = Forked(command, env=env, cwd=cwd, outlives=outlives)
     task_status.started(task_status_handler(process))
     try:
         await anyio.wait_readable(process.sentinel)
