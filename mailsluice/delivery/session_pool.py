@@ -56,6 +56,8 @@ class SessionPool:
         )
         self._workers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._looking = asyncio.Lock()
+        """Held by the one worker that looks whether one more session is needed."""
         self.open = 0
         """Sessions that are open or being opened."""
         self.logged_in = 0
@@ -89,7 +91,7 @@ class SessionPool:
             self._workers.add(asyncio.ensure_future(self._work()))
 
     def wake(self) -> None:
-        """Let every worker look again whether one more session is needed."""
+        """Have a worker look again whether one more session is needed."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -100,7 +102,7 @@ class SessionPool:
 
     async def _work(self) -> None:
         """Open one session after the other while mail is left."""
-        while await self._is_worth_a_session():
+        while await self._is_next():
             self.open += 1
             feed = self._feed()
             try:
@@ -159,6 +161,11 @@ class SessionPool:
         if learnt is None or (connection.messages_per_session or learnt) < learnt:
             return connection
         return replace(connection, messages_per_session=learnt)
+
+    async def _is_next(self) -> bool:
+        """Wait until one more session is needed, behind the workers that wait already."""
+        async with self._looking:
+            return await self._is_worth_a_session()
 
     async def _is_worth_a_session(self) -> bool:
         """Wait until there is mail for one more session. False: there will be none."""

@@ -13,7 +13,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mailsluice.audience import csv_file
+from mailsluice.audience.source import read_chunks
+from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
+from tests.databases import no_database
 from tests.integration.test_audience_sources import read
 from tests.thorough import examples
 
@@ -144,9 +147,10 @@ def test_too_many_malformed_rows_are_refused(
 ) -> None:
     monkeypatch.setattr(csv_file, "_MAX_SKIPPED", 100)
     good = "a@b.de,x\n" * 100_000
-    rows, malformed = read(written(tmp_path, f"email,n\nbad\n{good}bad\n{good}"))
-    assert len(rows) == 200_000
-    assert sorted(malformed) == [1, 100_002]
+    source = RecipientSource(path=str(written(tmp_path, f"email,n\nbad\n{good}bad\n{good}")))
+    chunks = [*read_chunks(source, connect=no_database)]
+    assert sum(len(chunk.email) for chunk in chunks) == 200_000
+    assert sorted(number for chunk in chunks for number in chunk.malformed) == [1, 100_002]
     with pytest.raises(AudienceError, match="what separates its columns"):
         read(written(tmp_path, "email,n\n" + "bad\n" * 50))
 
