@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from socket import SO_REUSEADDR, SOL_SOCKET, socket
 from typing import NoReturn
+from unittest.mock import patch
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -61,8 +62,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API's address of the Prefect server that a group of flow tests shares.
 
-    Runs send it no log lines and ask for no tokens, a tenth of their requests: `tests/served` has
-    both. So its settings end with the group: other tests may follow in this process.
+    Runs send it no log lines and ask for no tokens, a tenth of their requests, and it calls SQLite
+    without threads: `tests/served` has all three. So its settings end with the group: other tests
+    may follow in this process.
     """
     api_url = f"http://127.0.0.1:{server.free_port()}/api"
     home = tmp_path_factory.mktemp("prefect")
@@ -73,7 +75,12 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         PREFECT_LOGGING_TO_API_ENABLED: False,
     }
     without_tokens = {"PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "false"}
-    with prefect_server(api_url, home, without_tokens), temporary_settings(settings):
+    with (
+        prefect_server(api_url, home, without_tokens, threads=False),
+        temporary_settings(settings),
+        # Prefect would ask the server once or twice in a run, by a new connection.
+        patch("prefect.results._read_server_default_result_storage_block_id", lambda: None),
+    ):
         yield api_url
         EventsWorker.drain_all(timeout=server.STOP_SECONDS)
 
