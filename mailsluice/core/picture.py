@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -25,7 +25,7 @@ def data_uri(figure: Figure) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # loads matplotlib
 
     figure.set_dpi(_DOTS_PER_INCH)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()  # `savefig` draws twice, and encodes all colours
     drawn = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
     written = BytesIO()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.headerregistry import AddressHeader, HeaderRegistry
+from typing import cast
 
 import idna
 import orjson
@@ -36,8 +37,7 @@ def _sender_domain(content: str) -> str | None:
     """The domain as earlier versions read it, since it ends their Message-IDs."""
     try:
         sender = orjson.loads(content)["message"]["sender"]
-        field = _FIELDS("From", sender)
-        assert isinstance(field, AddressHeader)
+        field = cast("AddressHeader", _FIELDS("From", sender))
         domain = field.addresses[0].domain
         return idna.encode(domain, uts46=True).decode()
     except (IndexError, KeyError, TypeError, ValueError):  # a document that nothing was sent with
