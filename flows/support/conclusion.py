@@ -11,11 +11,12 @@ from uuid import UUID
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from flows.support.bounce_shares import emit_bounce_alerts
 from flows.support.deciding import ask
+from flows.support.operation import is_deployed
 from flows.support.progress import ProgressReporter
 from flows.support.stopping import StopReason, StopRequest, show_subflows, wait_for_server
 from flows.support.waiting import reschedule
@@ -56,7 +57,7 @@ async def concluded(
         request.reason is StopReason.WAITING and request.state and report.open
     )
     holds = await asyncio.to_thread(run.undecided)
-    asks = bool(holds and request.reason is None and report.open and deployment.get_id())
+    asks = bool(holds and request.reason is None and report.open and is_deployed())
     full = None if continues or asks else replace(report, limits=limits)
     concluding.append(_publish(full, database))
     await _together(concluding)

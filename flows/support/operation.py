@@ -11,6 +11,7 @@ from typing import Any, ParamSpec
 
 from prefect import Flow, flow
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.utilities.hashing import file_hash
 
@@ -75,3 +76,13 @@ async def state_database() -> AsyncIterator[Database]:
 def run_owner() -> str:
     """The current run's name and id, as the owner of what it holds."""
     return f"{flow_run.get_name()} ({flow_run.get_id()})"
+
+
+def is_deployed() -> bool:
+    """Whether the current run belongs to a deployment.
+
+    `prefect.runtime.deployment` would read the run from the server, while the event loop waits.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    return run is not None and run.deployment_id is not None

@@ -17,9 +17,10 @@ from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
 from prefect.states import Scheduled
 
+from flows.support.operation import is_deployed
 from flows.support.sending import Sending
 from flows.support.stopping import StopReason
 from mailsluice.core.beside import beside
@@ -58,7 +59,7 @@ async def left_when_idle(
     `leaving` is called before, while the connections still tell what they wait for. A run without a
     deployment cannot be scheduled for later, so it waits.
     """
-    if deployment.get_id() is None:
+    if not is_deployed():
         yield
         return
     async with beside(_watch(sending, longest_seconds, leaving)):

@@ -19,7 +19,7 @@ async def test_what_the_connections_wait_for_is_shown_before_the_run_is_stopped(
 ) -> None:
     """A connection that is stopped does not know any more what it has waited for."""
     monkeypatch.setattr(waiting, "_LOOK_SECONDS", 0.0)
-    monkeypatch.setattr("prefect.runtime.deployment.get_id", lambda: "deployed")
+    monkeypatch.setattr(waiting, "is_deployed", lambda: True)
     calls: list[str] = []
     stopped = asyncio.Event()
 
