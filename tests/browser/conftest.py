@@ -34,6 +34,8 @@ __all__ = ["save_connection", "sending", "served"]
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
+    "--in-process-gpu",  # no process of its own for what draws the pages
+    "--process-per-site",  # see `renderer`
     "--disable-dev-shm-usage",  # a container's /dev/shm is small, and a page that fills it crashes
     "--disable-quic",
     "--no-first-run",
@@ -132,8 +134,17 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext
         yield made
 
 
+@pytest.fixture(scope="package")
+def renderer(context: BrowserContext, served: Served) -> None:
+    """Keep a page of the server open, so that all tabs that show the UI share its process.
+
+    The process of each test would compile the UI's scripts again.
+    """
+    context.pages[0].goto(f"{served.url}/api/health")
+
+
 @pytest.fixture
-def page(context: BrowserContext, served: Served) -> Iterator[Page]:
+def page(context: BrowserContext, renderer: None) -> Iterator[Page]:
     """A tab of its own, with a UI that remembers nothing: no draft of a form, no setting."""
     with context.new_page() as tab:
         tab.add_init_script(FORGET)
