@@ -10,6 +10,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 _ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER, see prctl(2)
 _PYTEST = ("-m", "pytest", "-q", "--numprocesses", "1", "--dist", "loadgroup")
@@ -34,7 +35,10 @@ def _seconds() -> float:
 
 
 def main(parts: list[str]) -> int:
-    """Print a line for each part."""
+    """Print a line for each part; options of pytest are refused, as it would run all tests then."""
+    if unknown := [part for part in parts if not Path(part).exists()]:
+        print(f"No such file or folder of tests: {', '.join(unknown)}", file=sys.stderr)
+        return 2
     ctypes.CDLL(None).prctl(_ADOPT_ORPHANS, 1, 0, 0, 0)
     statuses = []
     for part in parts:
