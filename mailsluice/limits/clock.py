@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _Moments = TypeVar("_Moments", float, "npt.NDArray[np.float64]")
 
 _DRIFT = 5e-4  # seconds a second by which two clocks drift apart: the most that NTP slews
-_RESOLUTION_SECONDS = 1e-3  # SQLite returns whole milliseconds
+RESOLUTION_SECONDS = 1e-3  # SQLite returns whole milliseconds
 
 
 class DatabaseClock:
@@ -36,7 +36,7 @@ class DatabaseClock:
     def seen(self, database: float, before: float, after: float) -> None:
         """Record that the database's clock showed `database` between two local moments."""
         drift = _DRIFT * (after - before)
-        low, high = database - after - drift, database + _RESOLUTION_SECONDS - before + drift
+        low, high = database - after - drift, database + RESOLUTION_SECONDS - before + drift
         drift = _DRIFT * (after - self._at)
         self._low, self._high = max(low, self._low - drift), min(high, self._high + drift)
         self._at = after

@@ -9,13 +9,23 @@ err, steady time falls behind true time, so that a window holds too few messages
 - Steady time passes no faster than the process's own clock. So after a jump forward, replies stay
   in their window as long as before. (A process that was paused cannot tell its pause from a jump.
   If other processes have confirmed a later moment meanwhile, the later moment counts.)
-- Steady time never falls behind a moment that a process has confirmed. So after a jump backward,
-  no message waits until the clock has made up for the jump.
+- Steady time never falls behind a moment that a process has confirmed, but for the resolution of
+  the database's clock. So after a jump backward, no message waits until the clock has made up for
+  the jump.
+
+A measured time has bounds only: clocks drift apart, and the database's clock is read in steps. So
+steady time goes on from the earliest moment that it can have reached. From the latest one it would
+gain up to the distance between the bounds at each jump, and windows would be as much too short.
 
 A process that reads the database's clock for the first time has no interval to compare with. Its
 reading confirms nothing, unless the last reading was taken on the same machine, by the same clock.
 So steady time can still fall back where the clock is set back before anything is confirmed. The
-timeline records by how much, and each process takes this off its own measure.
+timeline records by how much, at least and at most, whenever a process lets steady time fall back;
+each other process takes this off the bounds of its own measure.
+
+Jumps between those bounds pass unnoticed, as a difference of the clocks. The bounds are a
+millisecond apart, the time that a reading takes, a thousandth of the time since the process's last
+look, and what the others could not tell of the falls since then.
 """
 
 from __future__ import annotations
@@ -25,7 +35,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from mailsluice.limits.clock import DatabaseClock
+from mailsluice.limits.clock import RESOLUTION_SECONDS, DatabaseClock
 
 
 class Look(NamedTuple):
@@ -50,7 +60,9 @@ class Timeline:
     look: Look | None = None
     """The last reading."""
     fallen_by: float = 0.0
-    """Seconds by which steady time has fallen back in all: before anything was confirmed."""
+    """Seconds by which steady time has fallen back in all, at least."""
+    fallen_at_most: float = 0.0
+    """Seconds by which steady time has fallen back in all, at most."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the timeline as values that JSON can hold."""
@@ -61,6 +73,7 @@ class Timeline:
             "confirmed_at": confirmed,
             "look": look,
             "fallen_by": self.fallen_by,
+            "fallen_at_most": self.fallen_at_most,
         }
 
     @classmethod
@@ -72,6 +85,7 @@ class Timeline:
             -math.inf if confirmed is None else confirmed,
             Look(*look) if look else None,
             value.get("fallen_by", 0.0),
+            value.get("fallen_at_most", value.get("fallen_by", 0.0)),
         )
 
 
@@ -85,7 +99,7 @@ class Timekeeper:
         """
         self._clock = clock
         self._known: dict[str, DatabaseClock] = {}
-        self._fallen_by: dict[str, float] = {}
+        self._fallen: dict[str, tuple[float, float]] = {}
         """By limit: how far its steady time had fallen back when this process looked last."""
 
     def look(
@@ -109,24 +123,30 @@ class Timekeeper:
             known.seen(last.moment, last.before, last.after)
         shown = moment = database - timeline.set_by
         has_measure = known.is_known
-        fallen_by = timeline.fallen_by - self._fallen_by.get(key, timeline.fallen_by)
-        if has_measure:
-            moment = min(moment, known.to_database(after) - fallen_by)
-        moment = max(moment, timeline.confirmed_at)
+        least, most = self._fallen_since(key, timeline)
+        earliest = known.since(before) - most if has_measure else -math.inf
+        latest = known.to_database(after) - least if has_measure else math.inf
+        if shown > max(latest, timeline.confirmed_at):  # set forward
+            moment = earliest - RESOLUTION_SECONDS
+        moment = max(moment, timeline.confirmed_at - RESOLUTION_SECONDS)
         if moment != shown:
             timeline.set_by = database - moment
-        timeline.fallen_by += _fall(moment, last, known if not fallen_by else None, before)
-        self._fallen_by[key] = timeline.fallen_by
+        earliest = max(earliest, last.moment if last else -math.inf)
+        fallen_by = max(0.0, earliest - moment - RESOLUTION_SECONDS)
+        if moment != shown or fallen_by:
+            timeline.fallen_by += fallen_by
+            latest = max(latest, earliest) if has_measure else earliest
+            timeline.fallen_at_most += max(0.0, latest - moment)
+        self._fallen[key] = timeline.fallen_by, timeline.fallen_at_most
         known.seen(moment, before, after)
         if has_measure:
             timeline.confirmed_at = moment
         timeline.look = Look(self._clock, moment, before, after)
         return shown - moment
 
-
-def _fall(moment: float, last: Look | None, known: DatabaseClock | None, before: float) -> float:
-    """Return the seconds by which steady time falls back at this moment."""
-    earlier = last.moment if last else -math.inf
-    if known and known.is_known:
-        earlier = max(earlier, known.since(before))
-    return max(0.0, earlier - moment)
+    def _fallen_since(self, key: str, timeline: Timeline) -> tuple[float, float]:
+        """Return by how much steady time has fallen back since the last look: at least, at most."""
+        fallen = timeline.fallen_by, timeline.fallen_at_most
+        least, most = self._fallen.get(key, fallen)
+        least, most = fallen[0] - least, fallen[1] - most
+        return least, max(least, most)

@@ -24,10 +24,13 @@ from mailsluice.limits import (
     exchange,
     give_out,
 )
+from mailsluice.limits.clock import RESOLUTION_SECONDS
 from tests.unit.test_limits_usage import most_in_a_window
 
 DAY = 86_400.0
 HORIZON = 0.4
+DRIFT = 5e-4
+"""Seconds a second by which two clocks may drift apart."""
 
 
 @dataclass
@@ -120,6 +123,9 @@ def test_no_window_overflows_in_true_time_however_often_the_clock_is_set(
     st.lists(st.tuples(jump, st.lists(st.booleans(), max_size=20), st.floats(0.01, 1.0))),
 )
 @example(Limit(1, 5.0), [(-1.0, [True] * 3, 1.0), (1.0, [False], 0.5)])  # nothing confirmed yet
+@example(  # a measure that spans the jump there and back has wide bounds
+    Limit(13, 1.0), [(-1.0, [False, True, True, True, True], 0.5), (1.0, [False], 1.0)]
+)
 def test_no_window_overflows_when_several_processes_share_it(
     limit: Limit, jumps: Sequence[tuple[float, list[bool], float]]
 ) -> None:
@@ -135,6 +141,56 @@ def test_no_window_overflows_when_several_processes_share_it(
             database.true += pause
     together = [*processes[0].arrivals, *processes[1].arrivals]
     assert most_in_a_window(together, limit.window_seconds) <= limit.count
+
+
+whole_seconds = st.integers(-5, 5) | st.integers(-9_999, 9_999)
+
+
+@given(
+    st.lists(
+        st.tuples(whole_seconds, st.integers(0, 2), st.sampled_from([0.0, 4e-4, 0.1, 0.4, 1.0])),
+        max_size=15,
+    ),
+    st.sampled_from([0.0, 3e-4, 7e-4]),
+)
+@example([(1, 0, 1.0), (-1, 1, 0.5), (1, 0, 1.0)], 0.0)  # a fall after a correction
+def test_steady_time_gains_nothing_on_true_time_however_often_the_clock_is_set(
+    jumps: list[tuple[int, int, float]], fraction: float
+) -> None:
+    """Readings are cut to whole milliseconds. A jump has the process that looks next, and when."""
+    keepers, timeline = [Timekeeper(), Timekeeper(), Timekeeper()], Timeline()
+    true, ahead, least_ahead = 1_000.0 + fraction, 0, math.inf
+    for keeper in keepers:
+        keeper.look("red", timeline, 1_000.0, true, true)
+    for seconds, turn, pause in [*jumps, (0, 0, 0.0)]:
+        ahead += seconds
+        true += pause
+        keepers[turn].look("red", timeline, math.floor(true * 1e3) / 1e3 + ahead, true, true)
+        assert timeline.look is not None
+        gained = timeline.look.moment - true * (1 + DRIFT)
+        least_ahead = min(least_ahead, gained)
+        assert gained - least_ahead <= RESOLUTION_SECONDS * 1.01
+
+
+def test_a_clock_that_is_read_in_whole_milliseconds_is_not_set() -> None:
+    keepers, timeline = [Timekeeper(), Timekeeper()], Timeline()
+    for number in range(1_000):
+        true = 1_000.0 + number * 0.0137
+        keepers[number % 2].look("red", timeline, math.floor(true * 1e3) / 1e3, true, true)
+    assert (timeline.set_by, timeline.fallen_by, timeline.fallen_at_most) == (0.0, 0.0, 0.0)
+
+
+def test_processes_agree_on_a_jump_at_once() -> None:
+    """A correction by one process is no jump to the other, which would correct it in turn."""
+    database = Database(Rules((Limit(10, 60.0),)))
+    processes = [Process(database), Process(database, "two")]
+    for seconds in [0.0, DAY, -DAY, 2.0]:
+        database.ahead += seconds
+        processes[0].run(5.0)
+        set_by = database.usage.timeline.set_by
+        for process in processes * 20:
+            process.run(0.4)
+        assert database.usage.timeline.set_by == set_by
 
 
 @given(limit, st.lists(jump, min_size=1, max_size=4), st.booleans())
@@ -223,8 +279,9 @@ def test_steady_time_never_falls_behind_a_confirmed_moment() -> None:
     assert keeper.look("red", timeline, 1_000.0, 1.0, 1.0) == 0.0
     assert timeline.confirmed_at == -math.inf  # a first reading confirms nothing
     keeper.look("red", timeline, 1_001.0, 2.0, 2.0)
-    assert keeper.look("red", timeline, 401.0, 3.0, 3.0) == -600.0
-    assert timeline.confirmed_at == 1_001.0
+    keeper.look("red", timeline, 401.0, 3.0, 3.0)
+    assert timeline.set_by == pytest.approx(-600.0, abs=RESOLUTION_SECONDS)
+    assert timeline.confirmed_at == pytest.approx(1_001.0, abs=RESOLUTION_SECONDS)
     assert Timeline.from_json(orjson.loads(orjson.dumps(timeline.to_json()))) == timeline
 
 
