@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -32,6 +33,11 @@ os.environ["MAILSLUICE_DNS_CHECKS"] = "off"
 
 # Prefect starts no server for a test that has none: the test fails.
 os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
+
+# Folders of tests are in memory where it has room: no commit of a test waits for a disk.
+MEMORY, ROOM = "/dev/shm", 4 * 2**30
+if Path(MEMORY).is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
 
 # No test fails on a clock.
 settings.register_profile(

@@ -46,10 +46,10 @@ async def told(names: Collection[Milestone], campaign: str) -> list[Any]:
     named = EventNameFilter(name=[str(one) for one in names])
 
     async def look() -> list[Any]:
-        wanted = EventFilter(event=named, order=EventOrder.ASC)  # those until now
+        wanted = EventFilter(event=named, order=EventOrder.DESC)  # others are older
         async with get_client() as client:
             found = (await client.read_events(wanted, limit=50)).events
-        return [one for one in found if one.payload["campaign"] == campaign]
+        return [one for one in reversed(found) if one.payload["campaign"] == campaign]
 
     return await eventually_async(look, lambda mine: {one.event for one in mine} == set(names))
 
