@@ -21,7 +21,7 @@ from tests.eventually import PATIENCE_SECONDS
 from tests.forked import Forked, prefect_server
 from tests.prefect_database import give_database
 from tests.saved_blocks import save
-from tests.serving import CsrfToken
+from tests.serving import ONE_REQUEST, CsrfToken
 from tests.smtpd import SmtpServer
 
 RUN = """
@@ -44,7 +44,9 @@ class Prefect:
     def __init__(self, home: Path) -> None:
         self.url = f"http://127.0.0.1:{free_port()}/api"
         self.home = home
-        self._api = httpx.Client(base_url=self.url, auth=CsrfToken(), timeout=PATIENCE_SECONDS)
+        self._api = httpx.Client(
+            base_url=self.url, auth=CsrfToken(), timeout=PATIENCE_SECONDS, limits=ONE_REQUEST
+        )
         self._running = ExitStack()
 
     def start(self) -> None:

@@ -24,6 +24,10 @@ from tests.forked import SERVER_SETTINGS, Forked
 from tests.prefect_database import give_database
 from tests.saved_blocks import save
 
+ONE_REQUEST = httpx.Limits(max_keepalive_connections=0)
+"""A connection for each request: Prefect's server closes one that is idle for five seconds, which
+may be the moment of the next request.
+"""
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -101,7 +105,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         serving(
             home, {"PREFECT_API_URL": f"{url}/api"}, program="tests.forked.serve", popen=Forked
         ) as process,
-        httpx.Client(base_url=f"{url}/api", auth=CsrfToken(), timeout=PATIENCE_SECONDS) as api,
+        httpx.Client(
+            base_url=f"{url}/api", auth=CsrfToken(), timeout=PATIENCE_SECONDS, limits=ONE_REQUEST
+        ) as api,
     ):
         deployment_id = _deployment_id(api, process, home / "serve.log")
         yield Served(url, api, deployment_id, home / "mailsluice" / "mailsluice.db")

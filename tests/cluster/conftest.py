@@ -28,6 +28,7 @@ from prefect.settings import (
 from deployments.cluster import Cluster, ClusterError
 from deployments.cluster.programs import program
 from tests.forked.member import start_member
+from tests.serving import ONE_REQUEST
 
 RUNS_PER_WORKER = 2
 SETTINGS = {
@@ -92,7 +93,9 @@ def api(cluster: Cluster) -> Iterator[httpx.Client]:
     """The API through the proxy, over TLS that is verified, without a login."""
     authority = cluster.environment["PREFECT_API_SSL_CERT_FILE"]
     verified = ssl.create_default_context(cafile=authority)
-    with httpx.Client(base_url=cluster.api_url, verify=verified, timeout=20) as client:
+    with httpx.Client(
+        base_url=cluster.api_url, verify=verified, timeout=20, limits=ONE_REQUEST
+    ) as client:
         yield client
 
 

@@ -24,6 +24,7 @@ from prefect.events.schemas.events import ResourceSpecification
 from deployments.cluster import Cluster
 from tests.cluster.conftest import PATIENCE_SECONDS
 from tests.eventually import eventually as eventually_within
+from tests.serving import ONE_REQUEST
 
 eventually = partial(eventually_within, seconds=PATIENCE_SECONDS)
 pytestmark = pytest.mark.usefixtures("clients")
@@ -97,7 +98,9 @@ def server(cluster: Cluster, login: tuple[str, str]) -> Iterator[Callable[[int],
 
         def client(number: int) -> httpx.Client:
             url = cluster.api_server_url(number)
-            api = stack.enter_context(httpx.Client(base_url=url, auth=login, timeout=20))
+            api = stack.enter_context(
+                httpx.Client(base_url=url, auth=login, timeout=20, limits=ONE_REQUEST)
+            )
             token = api.get("/csrf-token", params={"client": f"test-{number}"}).json()["token"]
             api.headers["Prefect-Csrf-Token"] = token
             api.headers["Prefect-Csrf-Client"] = f"test-{number}"

@@ -13,7 +13,7 @@ from deployments.server import free_port
 from tests.eventually import PATIENCE_SECONDS, eventually
 from tests.prefect_database import give_database
 from tests.saved_blocks import save
-from tests.serving import CsrfToken, serving
+from tests.serving import ONE_REQUEST, CsrfToken, serving
 from tests.smtpd import SmtpServer
 
 ADDRESS = "127.0.0.2"
@@ -38,13 +38,15 @@ def test_a_server_that_others_reach_asks_for_a_login(tmp_path: Path) -> None:
         assert file.read_text().strip() == login
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         path = f"{url}/api/deployments/name/send-campaign/default"
-        with httpx.Client(timeout=PATIENCE_SECONDS) as anybody:
+        with httpx.Client(timeout=PATIENCE_SECONDS, limits=ONE_REQUEST) as anybody:
             assert anybody.get(path).status_code == 401
             assert anybody.get(path, auth=("mailsluice", "guessed")).status_code == 401
             assert anybody.get(f"{url}/ui-settings").json()["auth"] == "BASIC"
             assert anybody.get(path, headers={"Host": "localhost"}).status_code == 400
         mine, base_url = CsrfToken(login), f"{url}/api"
-        with httpx.Client(auth=mine, base_url=base_url, timeout=PATIENCE_SECONDS) as api:
+        with httpx.Client(
+            auth=mine, base_url=base_url, timeout=PATIENCE_SECONDS, limits=ONE_REQUEST
+        ) as api:
             assert sent_over(api, login, tmp_path) == ["user@example.com"]
 
 

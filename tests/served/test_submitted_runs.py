@@ -10,7 +10,7 @@ import httpx
 from tests.eventually import eventually
 from tests.sending import SLOW, Sending
 from tests.served.processes import journal_holders
-from tests.serving import CsrfToken, Served
+from tests.serving import ONE_REQUEST, CsrfToken, Served
 
 SUBMITS, AT_ONCE = 15, 5
 SUBMITTED = {
@@ -40,7 +40,9 @@ def test_no_run_is_lost_that_is_submitted_while_campaigns_run(sending: Sending) 
 async def submitted(served: Served) -> list[httpx.Response]:
     """As the UI does it: each is tried once, and some come together."""
     path = f"/deployments/{served.deployment_id}/create_flow_run"
-    async with httpx.AsyncClient(base_url=served.api.base_url, timeout=120) as api:
+    async with httpx.AsyncClient(
+        base_url=served.api.base_url, timeout=120, limits=ONE_REQUEST
+    ) as api:
         replies: list[httpx.Response] = []
         while len(replies) < SUBMITS:
             replies += await asyncio.gather(
