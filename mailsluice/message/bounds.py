@@ -115,7 +115,7 @@ def _size(value: Any, known: dict[int, int]) -> int:
         total = 1
         items = chain(value.keys(), value.values()) if isinstance(value, Mapping) else value
         for item in items:
-            total += 1 + len(item) if type(item) is str else _size(item, known)
+            total += _size(item, known)
             if total > _MOST_MADE:
                 break
         known[id(value)] = total

@@ -51,7 +51,7 @@ class LaneWorld(World):
 
     recipients: dict[int, Recipient] = field(default_factory=dict)
     left: dict[int, Recipient] = field(default_factory=dict)
-    """Those of them that are not settled for good, in send order."""
+    """The recipients that are not settled for good, by id, in send order."""
     sending: Counter[int] = field(default_factory=Counter)
     claims: list[tuple[ClaimScope, int]] = field(default_factory=list)
     """The scope of each claim so far, and its size."""

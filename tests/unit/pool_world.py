@@ -57,7 +57,7 @@ class PoolWorld(World):
 
     recipients: dict[int, Recipient] = field(default_factory=dict)
     left: dict[int, Recipient] = field(default_factory=dict)
-    """Those of them that are not settled for good, in send order."""
+    """The recipients that are not settled for good, by id, in send order."""
     of: dict[int, str] = field(default_factory=dict)
     """The connection that has claimed a recipient; none for those in the pool."""
     sent: dict[str, list[float]] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class PoolWorld(World):
     has_peers: bool = False
     turns: Turns = field(default_factory=lambda: Turns({}))
     asks: list[tuple[Ask, asyncio.Future[Starts]]] = field(default_factory=list)
-    """Those of the next group commit."""
+    """The requests of the next group commit, each with its answer."""
 
     def fill(self, providers: Sequence[int]) -> None:
         """Add recipients of these providers, in send order."""
