@@ -153,9 +153,11 @@ async def stream_server(
 
     listener = listener or socket.create_server(("127.0.0.1", 0))
     async with await asyncio.start_server(serve_kept, sock=listener):
-        yield int(listener.getsockname()[1])
-    for writer in writers:
-        writer.transport.abort()
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            for writer in writers:  # since Python 3.12 the server waits for their end
+                writer.transport.abort()
     await asyncio.sleep(0)  # the transports close their sockets
 
 
