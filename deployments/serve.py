@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             block_type.register_type_and_schema()
         ui_url = api_url.removesuffix("/api")
         print(f"Prefect UI: {ui_url}  (Ctrl-C ends it)", flush=True)
-        print(f"Plans, progress and reports: {ui_url}/artifacts", flush=True)
+        print(f"Plans, progress and reports: {ui_url}/v2/artifacts", flush=True)
         asyncio.run(automations.install())
         serve(*asyncio.run(_deployments()), pause_on_shutdown=False, print_starting_message=False)
 

@@ -105,9 +105,8 @@ def _wait_until_up(server: Popen[bytes], api_url: str) -> None:
     while not answers(api_url):
         if server.poll() is not None:
             raise RuntimeError(
-                f"the Prefect server exited at once (exit code {server.returncode}): is the port"
-                f" of {api_url} in use? Run `python -m deployments.prefect_server` to see its"
-                " messages"
+                f"the Prefect server exited at once (exit code {server.returncode}): see its"
+                f" messages above. If there are none, is the port of {api_url} in use?"
             )
         if time.monotonic() > deadline:
             raise RuntimeError(
