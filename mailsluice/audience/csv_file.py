@@ -230,11 +230,11 @@ def _undecodable(name: str, file: BinaryIO, encoding: str) -> AudienceError:
     for part in iter(lambda: file.readline(_BLOCK_BYTES), b""):
         try:
             decoder.decode(part)
-        except UnicodeDecodeError as error:
-            what = f"has the byte 0x{error.object[error.start]:02x} in line {line}"
-            break
-        except UnicodeError:
-            what = "does not begin with a byte order mark"
+        except UnicodeError as error:
+            if isinstance(error, UnicodeDecodeError) and "BOM" not in error.reason:
+                what = f"has the byte 0x{error.object[error.start]:02x} in line {line}"
+            else:  # Python 3.13 tells it by a UnicodeDecodeError, too
+                what = "does not begin with a byte order mark"
             break
         line += part.endswith(b"\n")
     return AudienceError(
