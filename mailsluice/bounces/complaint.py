@@ -38,9 +38,8 @@ def complaint(part: Message) -> Notice:
 
 def passed_on(message: Message) -> Notice | None:
     """Read a complaint from Outlook.com; None if the mail is something else."""
-    sender = field(message, "From")[:_MAX_FIELD].rpartition("<")[2].strip(" >").lower()
     subject = field(message, "Subject").lower()
-    if sender != _OUTLOOK and not subject.startswith(_OUTLOOK_SUBJECT):
+    if _sender(message) != _OUTLOOK and not subject.startswith(_OUTLOOK_SUBJECT):
         return None
     for part in parts(message):
         if part.get_content_type() != "message/rfc822":
@@ -52,3 +51,9 @@ def passed_on(message: Message) -> Notice | None:
         text = "abuse, reported by Outlook.com"
         return Notice(Sort.COMPLAINT, (Reported((name,), True, "", None, text),))
     return None
+
+
+def _sender(message: Message) -> str:
+    """Return the address in `Name <user@example.com> (comment)`, in lower case."""
+    address_on = field(message, "From")[:_MAX_FIELD].rpartition("<")[2]
+    return address_on.partition(">")[0].partition("(")[0].strip().lower()

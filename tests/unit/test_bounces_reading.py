@@ -292,9 +292,19 @@ def test_a_sender_whose_name_is_the_address_is_known() -> None:
     """Python's own parser refuses such fields in its latest versions."""
     returned = b"From: MAILER-DAEMON@mx.example <MAILER-DAEMON@mx.example>\r\n\r\nUser unknown"
     assert read(returned).notice.sort is Sort.RETURNED
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        b"staff@hotmail.com <staff@hotmail.com>",
+        b"<Staff@hotmail.com> (Junk Mail Reporting)",
+        b"staff@hotmail.com (Junk Mail Reporting)",
+    ],
+)
+def test_complaints_of_outlook_are_known_by_their_sender(sender: bytes) -> None:
     complained = mails.outlook_complaint(SENT).replace(b"complaint about", b"see the")
-    twice = b"staff@hotmail.com <staff@hotmail.com>"
-    assert read(complained.replace(b"staff@hotmail.com", twice)).notice.sort is Sort.COMPLAINT
+    assert read(complained.replace(b"staff@hotmail.com", sender)).notice.sort is Sort.COMPLAINT
 
 
 def test_a_mail_forwarded_by_somebody_else_is_no_complaint() -> None:
