@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Packages are installed without bytecode: the first start compiles them, for all later ones.
 unexport PYTHONDONTWRITEBYTECODE
-# Many tests wait for servers: two processes a core.
-JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Many tests wait for servers: two processes a core, and one more.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1) + 1)')
 # The folders that `make coverage` and CI measure: COVERAGE='$(COVERED)' make test
 COVERED := tests/unit tests/integration
 export COVERAGE

@@ -201,7 +201,7 @@ def test_no_trailing_week_overflows_over_campaigns_pauses_and_lost_senders(
         (1, 60.0, 50),  # one message a minute
         (10, 1.0, 300),
         (500, 60.0, 2_000),
-        (6_000, 3_600.0, 8_000),
+        (3_000, 3_600.0, 4_000),
         (1_000, 1.0, 8_000),
         (5_000, 1.0, 20_000),
         (700, WEEK, 1_000),
