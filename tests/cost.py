@@ -36,6 +36,9 @@ def _seconds() -> float:
 
 def main(parts: list[str]) -> int:
     """Print a line for each part; options of pytest are refused, as it would run all tests then."""
+    if not parts:
+        print("Name folders or files: python -m tests.cost tests/unit", file=sys.stderr)
+        return 2
     if unknown := [part for part in parts if not Path(part).exists()]:
         print(f"No such file or folder of tests: {', '.join(unknown)}", file=sys.stderr)
         return 2
