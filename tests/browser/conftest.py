@@ -25,6 +25,7 @@ from playwright.sync_api import Error as PlaywrightError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from blocks import SMTPConnection
+from tests.groups import tests_beside
 from tests.saved_blocks import save
 from tests.sending import sending
 from tests.serving import Served, save_connection, served
@@ -87,11 +88,9 @@ VIEWPORT: ViewportSize = {"width": 1_100, "height": 2_400}
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One group, so that one process of pytest-xdist starts a server and a browser."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.xdist_group("browser"))
-            item.add_marker(pytest.mark.timeout(HUNG_SECONDS))
+    for item in tests_beside(__file__, items):
+        item.add_marker(pytest.mark.xdist_group("browser"))
+        item.add_marker(pytest.mark.timeout(HUNG_SECONDS))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,8 +14,6 @@ from playwright.sync_api import BrowserContext, expect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
-from deployments.prefect_server import previews
-from deployments.prefect_server.previews import Previews
 from deployments.prefect_server.same_origin import SameOrigin
 from deployments.server import free_port
 from mailsluice.operations.preview import MessagePreview, ShownMessage
@@ -83,8 +81,10 @@ def serving(app: ASGIApp) -> Iterator[str]:
 def test_a_hostile_message_shows_itself_and_does_nothing(
     context: BrowserContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from deployments.prefect_server import previews  # imports Prefect's server: a second
+
     elsewhere = Elsewhere()
-    refusing = SameOrigin(Previews(PlainTextResponse("Prefect's")), host="127.0.0.1")
+    refusing = SameOrigin(previews.Previews(PlainTextResponse("Prefect's")), host="127.0.0.1")
     with serving(elsewhere) as foreign, serving(refusing) as own:  # type: ignore[arg-type]
         shown = ShownMessage("first", "a", 1, [], html=HOSTILE.format(url=foreign))
         data = as_data(MessagePreview("spring", [shown]))

@@ -28,6 +28,7 @@ from prefect.settings import (
 from deployments.cluster import Cluster, ClusterError
 from deployments.cluster.programs import program
 from tests.forked.member import start_member
+from tests.groups import tests_beside
 from tests.serving import ONE_REQUEST
 
 RUNS_PER_WORKER = 2
@@ -43,12 +44,10 @@ PATIENCE_SECONDS = 600.0
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`-m "not cluster"` leaves them out; in parallel, one process runs them all."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker("cluster")
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-            item.add_marker(pytest.mark.timeout(HANGS_AFTER_SECONDS))
+    for item in tests_beside(__file__, items):
+        item.add_marker("cluster")
+        item.add_marker(pytest.mark.xdist_group("cluster"))
+        item.add_marker(pytest.mark.timeout(HANGS_AFTER_SECONDS))
 
 
 @pytest.fixture(scope="package")

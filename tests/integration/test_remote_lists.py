@@ -15,7 +15,6 @@ import httpx
 import pandas as pd
 import pytest
 import trustme
-from moto.server import ThreadedMotoServer
 
 from mailsluice.audience.remote import limits, web
 from mailsluice.audience.remote.storage import Storage
@@ -292,6 +291,8 @@ def test_nothing_is_left_on_disk(
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[Storage]:
+    from moto.server import ThreadedMotoServer  # imports boto3
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

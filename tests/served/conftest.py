@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.campaign_processes import prefect, start
+from tests.groups import tests_beside
 from tests.sending import sending
 from tests.serving import save_connection, served
 
@@ -28,9 +27,7 @@ _SHARING = {
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Make two groups, so that what their tests share is started once."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            number = 1 if item.path.name in _SHARING else 2
-            item.add_marker(pytest.mark.xdist_group(f"served-{number}"))
-            item.add_marker(pytest.mark.timeout(_HUNG_SECONDS))
+    for item in tests_beside(__file__, items):
+        number = 1 if item.path.name in _SHARING else 2
+        item.add_marker(pytest.mark.xdist_group(f"served-{number}"))
+        item.add_marker(pytest.mark.timeout(_HUNG_SECONDS))

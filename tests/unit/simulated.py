@@ -1,4 +1,4 @@
-"""The number of trials in simulations of statistical bounds."""
+"""Simulations of statistical bounds: how many trials they have, and what chance allows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,23 @@ from tests.thorough import IS_THOROUGH
 
 # `make simulations` sets it to 10.
 TIMES = float(os.environ.get("SIMULATED_TIMES", "1" if IS_THOROUGH else "0.2"))
+_CHANCE = 1e-4
 
 
 def trials(count: int) -> int:
     """Give the number of trials where a thorough run does so many."""
     return round(count * TIMES)
+
+
+def at_most(count: int, share: float) -> float:
+    """Give the successes that so many trials exceed once in 10,000 times; `share` is their rate."""
+    from scipy.stats import binom  # the import takes half a second
+
+    return float(binom.isf(_CHANCE, count, share))
+
+
+def at_least(count: int, share: float) -> float:
+    """Give the successes that so many trials fall below once in 10,000 times."""
+    from scipy.stats import binom
+
+    return float(binom.ppf(_CHANCE, count, share))

@@ -10,10 +10,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import contingency, fisher_exact
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import NormalIndPower
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_effectsize
 
 from mailsluice.reports.comparison import Measure
 from mailsluice.reports.comparison.comparison import _holm
@@ -88,10 +84,14 @@ tables = st.tuples(counts, counts, counts, counts)
 
 
 class TestAgainstOthers:
+    """SciPy and statsmodels, which are imported in the tests: that takes a second."""
+
     @given(st.integers(0, 4), st.integers(1, 60), st.integers(0, 4), st.integers(1, 60))
     def test_few_events_in_one_stratum_are_fishers_exact_test(
         self, a: int, first: int, b: int, second: int
     ) -> None:
+        from scipy.stats import fisher_exact
+
         table = np.array([[a, first], [b, second]])
         expected = fisher_exact(table).pvalue
         found = p_value(table[None])
@@ -99,6 +99,8 @@ class TestAgainstOthers:
 
     @given(tables)
     def test_the_odds_ratio_of_one_stratum_is_scipys(self, cells: tuple[int, ...]) -> None:
+        from scipy.stats import contingency
+
         table = np.array(cells).reshape(2, 2)
         found = common_odds_ratio(table[None])
         if (table == 0).any():
@@ -109,6 +111,8 @@ class TestAgainstOthers:
     def test_the_interval_of_one_stratum_is_newcombes(
         self, first: int, second: int, p: float, q: float
     ) -> None:
+        from statsmodels.stats.proportion import confint_proportions_2indep
+
         a, b = round(p * first), round(q * second)
         found = contrasted(row("a", first, a), row("b", second, b))
         expected = confint_proportions_2indep(a, first, b, second, method="newcomb")
@@ -117,6 +121,8 @@ class TestAgainstOthers:
     @patch("gc.collect", new=lambda: 0)  # multipletests calls it each time
     @given(st.lists(st.none() | st.floats(0, 1), max_size=12))
     def test_holm_is_that_of_statsmodels(self, p_values: list[float | None]) -> None:
+        from statsmodels.stats.multitest import multipletests
+
         tested = [p for p in p_values if p is not None]
         expected = multipletests(tested, method="holm")[1] if tested else []
         found = _holm(p_values)
@@ -129,6 +135,9 @@ class TestAgainstOthers:
     def test_sizes_are_those_of_statsmodels(
         self, rate: float, difference: float, alpha: float
     ) -> None:
+        from statsmodels.stats.power import NormalIndPower
+        from statsmodels.stats.proportion import proportion_effectsize
+
         mail = needed(rate, difference, alpha)
         effect = proportion_effectsize(rate + difference, rate)
         power = NormalIndPower().power(effect, mail, alpha)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom
 
 from mailsluice.stop_loss import Figures, Judge, Limits, Measure, Unit, judge_canary
 from mailsluice.stop_loss.sequential_test import LEAST, RateTest, is_above, is_above_at_once
@@ -137,6 +136,8 @@ def test_a_canary_is_judged_by_fewer_messages(canary: Figures, expected: list[Un
 @given(st.floats(0.001, 0.5), st.integers(1, 2_000), st.floats(1e-9, 0.5))
 def test_a_single_look_is_an_exact_binomial_test(limit: float, of: int, alpha: float) -> None:
     """It never finds more than the exact test, and next to nothing less."""
+    from scipy.stats import binom  # half a second
+
     for failures in range(LEAST, of + 1, max(1, of // 50)):
         if failures > limit * of:
             tail = float(binom.sf(failures - 1, of, limit / 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import orjson
@@ -18,7 +19,6 @@ from mailsluice.events.sns import SnsKind, message_of
 
 TOPIC = "arn:aws:sns:eu-west-1:123456789012:mail"
 NOW = datetime(2026, 7, 25, 17, 20, tzinfo=UTC)
-_KEY = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
 _SIGNED = (
     "Message",
     "MessageId",
@@ -31,6 +31,12 @@ _SIGNED = (
 )
 
 
+@cache
+def key() -> rsa.RSAPrivateKey:
+    """The key of all messages."""
+    return rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+
+
 def certificate() -> bytes:
     """A certificate for the key, in PEM."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
@@ -38,11 +44,11 @@ def certificate() -> bytes:
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(_KEY.public_key())
+        .public_key(key().public_key())
         .serial_number(1)
         .not_valid_before(NOW - timedelta(days=1))
         .not_valid_after(NOW + timedelta(days=1))
-        .sign(_KEY, hashes.SHA256())
+        .sign(key(), hashes.SHA256())
     )
     return built.public_bytes(serialization.Encoding.PEM)
 
@@ -61,7 +67,7 @@ def notification(version: str = "2", **fields: Any) -> dict[str, Any]:
     }
     text = "".join(f"{name}\n{values[name]}\n" for name in _SIGNED if name in values)
     algorithm = hashes.SHA1() if version == "1" else hashes.SHA256()
-    signature = _KEY.sign(text.encode(), padding.PKCS1v15(), algorithm)
+    signature = key().sign(text.encode(), padding.PKCS1v15(), algorithm)
     return {**values, "Signature": base64.b64encode(signature).decode()}
 
 
