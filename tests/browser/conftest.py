@@ -32,6 +32,8 @@ from tests.serving import Served, save_connection, served
 
 __all__ = ["save_connection", "sending", "served"]
 
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
+"""The first that is there: without the parts for windows a quarter less processor time is used."""
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -114,7 +116,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext
     One profile on disk for all tests: the UI's scripts are in its cache from the first of them on,
     compiled. Tall enough for the whole form.
     """
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None and not os.environ.get("CI"):
         pytest.skip("no chromium on the PATH: install it to run the browser tests")
     expect.set_options(timeout=PATIENCE_MS)
