@@ -35,7 +35,7 @@ loaded once: matplotlib, a simulation, the modules that each flow loads.
 """
 
 
-def tests_beside(conftest: str, items: Sequence[pytest.Item]) -> list[pytest.Item]:
+def items_beside(conftest: str, items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """Return the tests of the folder of a `conftest.py`, whose hooks are told of all tests.
 
     (Path.is_relative_to takes a fortieth of the time of pytest's collection.)

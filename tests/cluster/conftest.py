@@ -28,7 +28,7 @@ from prefect.settings import (
 from deployments.cluster import Cluster, ClusterError
 from deployments.cluster.programs import program
 from tests.forked.member import start_member
-from tests.groups import tests_beside
+from tests.groups import items_beside
 from tests.serving import ONE_REQUEST
 
 RUNS_PER_WORKER = 2
@@ -44,7 +44,7 @@ PATIENCE_SECONDS = 600.0
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`-m "not cluster"` leaves them out; in parallel, one process runs them all."""
-    for item in tests_beside(__file__, items):
+    for item in items_beside(__file__, items):
         item.add_marker("cluster")
         item.add_marker(pytest.mark.xdist_group("cluster"))
         item.add_marker(pytest.mark.timeout(HANGS_AFTER_SECONDS))

@@ -24,7 +24,7 @@ from blocks import SMTPConnection
 from deployments import server
 from mailsluice.store import Database
 from tests.forked import prefect_server
-from tests.groups import tests_beside
+from tests.groups import items_beside
 from tests.prefect_database import give_database
 from tests.saved_blocks import save
 from tests.smtpd import SmtpServer
@@ -52,7 +52,7 @@ _FIRST = {
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Make two groups, each with a Prefect server, which costs as much as two tests."""
-    for item in tests_beside(__file__, items):
+    for item in items_beside(__file__, items):
         half = 1 if item.path.name in _FIRST else 2
         item.add_marker(pytest.mark.xdist_group(f"flows-{half}"))
 

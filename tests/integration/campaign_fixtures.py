@@ -31,6 +31,8 @@ from mailsluice.store.schema import attempts, campaigns, recipients
 from tests.smtpd import SmtpServer
 
 QUICK = Retry(max_attempts=3, first_delay_seconds=0.2, max_delay_seconds=0.2)
+TOMORROW = Retry(first_delay_seconds=86_400, max_delay_seconds=86_400)
+"""For tests that assert who is deferred: no retry comes due while they run."""
 BREAKER = BreakerSettings(
     failures=4, first_delay_seconds=0.01, max_delay_seconds=0.05, rest_seconds=0.1, probes=2
 )

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from mailsluice.store import Database, campaign_tables
-from tests.groups import tests_beside
+from tests.groups import items_beside
 from tests.integration.leaks import pytest_runtest_setup, pytest_runtest_teardown
 from tests.integration.outbox_fixtures import campaigns, stored
 from tests.integration.postgres_databases import PostgresDatabases, UsedAgain
@@ -34,7 +34,7 @@ _first_engines: dict[str, sa.Engine] = {}
 @pytest.hookimpl(tryfirst=True)  # before a selection by -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave to `make thorough` what it alone runs; a selection by -k has all of it."""
-    left = left_for_thorough(tests_beside(__file__, items))
+    left = left_for_thorough(items_beside(__file__, items))
     if IS_THOROUGH or config.option.keyword:
         for item in left:
             item.add_marker("thorough")

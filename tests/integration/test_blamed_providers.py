@@ -13,12 +13,10 @@ from mailsluice.campaign import Campaign, Retry
 from mailsluice.reports.campaign import Report
 from mailsluice.store import Database
 from tests.eventually import eventually_async
-from tests.integration.campaign_fixtures import Sender, campaign, connection, people
+from tests.integration.campaign_fixtures import TOMORROW, Sender, campaign, connection, people
 from tests.smtpd import Fault, Settings, SmtpServer, Stage
 from tests.smtpd.mailbox_providers import MailboxProvider, relay
 
-LATER = Retry(first_delay_seconds=86_400, max_delay_seconds=86_400)
-"""Nobody is tried again before the provider rests."""
 REST_SECONDS = 1_500.0
 """Less than the rest that each of these replies asks for, by half an hour's slack of the test."""
 SESSIONS = 2
@@ -80,7 +78,7 @@ async def test_a_provider_that_takes_no_mail_rests_alone(
     document = campaign(
         tmp_path,
         [*people(100, "outlook.com"), *people(300, "gmail.com")],
-        retry=LATER,
+        retry=TOMORROW,
     )
     with relay(provider) as server:
         report = await until_it_rests(sender, document, server)
@@ -98,7 +96,7 @@ async def test_a_provider_that_ends_every_session_does_not_stop_its_own_connecti
 ) -> None:
     """The connection leads to the provider itself, which refuses mail before it knows for whom."""
     closing = Fault(Stage.MAIL, b"421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred")
-    document = campaign(tmp_path, people(50, "yahoo.com"), retry=LATER)
+    document = campaign(tmp_path, people(50, "yahoo.com"), retry=TOMORROW)
     with SmtpServer(Settings(faults={"news": closing})) as server:
         report = await until_it_rests(sender, document, server)
     assert not report.down

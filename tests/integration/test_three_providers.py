@@ -16,20 +16,26 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from mailsluice.campaign import Campaign, Retry
+from mailsluice.campaign import Campaign
 from mailsluice.delivery import CampaignRun
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
 from mailsluice.store.schema import recipients
 from tests.dns_server import CONTROLS, dns_server
 from tests.eventually import eventually_async
-from tests.integration.campaign_fixtures import Sender, campaign, connection, people, processes
+from tests.integration.campaign_fixtures import (
+    TOMORROW,
+    Sender,
+    campaign,
+    connection,
+    people,
+    processes,
+)
 from tests.smtpd import SmtpServer, most_in
 from tests.smtpd.mailbox_providers import Greylists, MailboxProvider, Refuses, Throttles, relay
 
 pytestmark = pytest.mark.takes_turns
 
-TOMORROW = Retry(first_delay_seconds=86_400, max_delay_seconds=86_400)
 IDLE_SECONDS = 3_600.0
 OTHERS = ("yahoo.com", "shop.example", "club.example")
 

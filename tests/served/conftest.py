@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.campaign_processes import prefect, start
-from tests.groups import tests_beside
+from tests.groups import items_beside
 from tests.sending import sending
 from tests.serving import save_connection, served
 
@@ -27,7 +27,7 @@ _SHARING = {
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Make two groups, so that what their tests share is started once."""
-    for item in tests_beside(__file__, items):
+    for item in items_beside(__file__, items):
         number = 1 if item.path.name in _SHARING else 2
         item.add_marker(pytest.mark.xdist_group(f"served-{number}"))
         item.add_marker(pytest.mark.timeout(_HUNG_SECONDS))

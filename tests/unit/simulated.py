@@ -17,14 +17,20 @@ def trials(count: int) -> int:
 
 
 def at_most(count: int, share: float) -> float:
-    """Give the successes that so many trials exceed once in 10,000 times; `share` is their rate."""
+    """Return how often an event of probability `share` happens in `count` trials at most.
+
+    Once in 10,000 times it happens more often.
+    """
     from scipy.stats import binom  # the import takes half a second
 
     return float(binom.isf(_CHANCE, count, share))
 
 
 def at_least(count: int, share: float) -> float:
-    """Give the successes that so many trials fall below once in 10,000 times."""
+    """Return how often an event of probability `share` happens in `count` trials at least.
+
+    Once in 10,000 times it happens less often.
+    """
     from scipy.stats import binom
 
     return float(binom.ppf(_CHANCE, count, share))

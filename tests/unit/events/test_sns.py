@@ -33,7 +33,7 @@ _SIGNED = (
 
 @cache
 def key() -> rsa.RSAPrivateKey:
-    """The key of all messages."""
+    """The RSA key that signs all notifications here."""
     return rsa.generate_private_key(public_exponent=65_537, key_size=2048)
 
 
