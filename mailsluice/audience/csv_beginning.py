@@ -106,15 +106,21 @@ def encoding_of(name: str) -> str:
     return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
 
 
-def refuse_utf16(name: str, file: BinaryIO, encoding: str) -> None:
-    """Raise AudienceError if a file that should be UTF-8 begins with the mark of UTF-16."""
-    mark = file.read(2)
+def refuse_other_marks(name: str, file: BinaryIO, encoding: str) -> None:
+    """Raise AudienceError if a file that should be UTF-8 begins with the mark of UTF-16 or 32."""
+    beginning = file.read(4)
     file.seek(0)
-    if encoding == "utf-8-sig" and mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        raise AudienceError(
-            f"the file {name} is in UTF-16, as spreadsheets write 'Unicode text': set 'encoding' to"
-            " utf-16, or save the file as UTF-8"
-        )
+    if encoding != "utf-8-sig":
+        return
+    if beginning in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        found, way = "UTF-32", "utf-32"
+    elif beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        found, way = "UTF-16, as spreadsheets write 'Unicode text'", "utf-16"
+    else:
+        return
+    raise AudienceError(
+        f"the file {name} is in {found}: set 'encoding' to {way}, or save the file as UTF-8"
+    )
 
 
 def refuse_endless_header(name: str, file: BinaryIO, table: Table, looked_at: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -20,7 +21,7 @@ from mailsluice.audience.csv_beginning import (
     delimiter_of,
     encoding_of,
     refuse_endless_header,
-    refuse_utf16,
+    refuse_other_marks,
 )
 from mailsluice.audience.csv_text import OpenQuoteError, checked, pieces, place_of
 from mailsluice.campaign import RecipientSource
@@ -44,7 +45,7 @@ def read_csv(file: BinaryIO, name: str, source: RecipientSource) -> Iterator[Chu
             quote open. The message quotes nothing from the file.
     """
     encoding = encoding_of(source.encoding)
-    refuse_utf16(name, file, encoding)
+    refuse_other_marks(name, file, encoding)
     try:
         text = pieces(file, encoding, _BLOCK_BYTES, min(_PIECE_BYTES, _BLOCK_BYTES))
         table = begin(name, next(text, ""), delimiter_of(source))
@@ -76,7 +77,7 @@ def read_csv(file: BinaryIO, name: str, source: RecipientSource) -> Iterator[Chu
 def csv_header(file: BinaryIO, name: str, source: RecipientSource) -> list[str]:
     """Return the names of a CSV file's columns. Raises AudienceError as `read_csv` does."""
     encoding = encoding_of(source.encoding)
-    refuse_utf16(name, file, encoding)
+    refuse_other_marks(name, file, encoding)
     try:
         text = next(pieces(file, encoding, _BLOCK_BYTES, _PIECE_BYTES), "")
     except UnicodeError:
@@ -224,20 +225,42 @@ def _numbers(start: int, count: int, skipped: dict[int, str]) -> np.ndarray[Any,
 
 
 def _undecodable(name: str, file: BinaryIO, encoding: str) -> AudienceError:
+    """Say which byte cannot be decoded, and in which line of the text.
+
+    Bytes are no measure of lines: in UTF-16 a letter may have the byte of a line feed.
+    """
     decoder = codecs.getincrementaldecoder(encoding)()
-    what, line = "ends in the middle of a character", 1
+    what, line, held = "ends in the middle of a character", 1, ""
     file.seek(0)
-    for part in iter(lambda: file.readline(_BLOCK_BYTES), b""):
+    for part in iter(lambda: file.read(_PIECE_BYTES), b""):
+        before = decoder.getstate()
         try:
-            decoder.decode(part)
+            text = held + decoder.decode(part)
         except UnicodeError as error:
             if isinstance(error, UnicodeDecodeError) and "BOM" not in error.reason:
+                decoder.setstate(before)
+                line += _line_ends(held + _text_before_fault(decoder, part))
                 what = f"has the byte 0x{error.object[error.start]:02x} in line {line}"
             else:  # Python 3.13 tells it by a UnicodeDecodeError, too
                 what = "does not begin with a byte order mark"
             break
-        line += part.endswith(b"\n")
+        held = "\r" if text.endswith("\r") else ""  # the next part may begin with its LF
+        line += _line_ends(text.removesuffix("\r"))
     return AudienceError(
         f"the file {name} {what}, which is not {encoding}: save it as UTF-8, or name its encoding "
         "in 'encoding' (spreadsheets often write cp1252)"
     )
+
+
+def _text_before_fault(decoder: codecs.IncrementalDecoder, part: bytes) -> str:
+    """Decode a part that cannot be decoded, byte by byte up to its fault."""
+    text = ""
+    with suppress(UnicodeError):
+        for byte in part:
+            text += decoder.decode(bytes([byte]))
+    return text
+
+
+def _line_ends(text: str) -> int:
+    """Count LF, CR and CR LF."""
+    return text.count("\n") + text.count("\r") - text.count("\r\n")

@@ -54,6 +54,6 @@ def passed_on(message: Message) -> Notice | None:
 
 
 def _sender(message: Message) -> str:
-    """Return the address in `Name <user@example.com> (comment)`, in lower case."""
-    address_on = field(message, "From")[:_MAX_FIELD].rpartition("<")[2]
-    return address_on.partition(">")[0].partition("(")[0].strip().lower()
+    """Return the address of `Name <user@example.com> (comment)`, in lower case."""
+    sender = field(message, "From")[:_MAX_FIELD]
+    return address(sender.rpartition("(")[0] if sender.endswith(")") else sender)

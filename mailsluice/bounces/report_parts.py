@@ -107,5 +107,11 @@ def groups(part: Message) -> list[Message]:
 
 
 def address(value: str) -> str:
-    """Return the address of `rfc822; <user@example.com>` in lower case (RFC 3464 section 2.1.2)."""
-    return plain(value.rpartition(";")[2]).strip(" <>").lower()
+    """Return the address of `rfc822; user@example.com`, in lower case (RFC 3464 section 2.1.2).
+
+    Also that of `Name <user@example.com>`.
+    """
+    found = plain(value.rpartition(";")[2])
+    if found.endswith(">"):
+        found = found.rpartition("<")[2]
+    return found.strip(" <>").lower()

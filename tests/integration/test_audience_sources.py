@@ -140,6 +140,25 @@ CSV_ERRORS = [
     ("email,n\na@b.de,x\n".encode("utf-16-le"), {"encoding": "utf-16"}, "byte order mark"),
     ("email,n\na@b.de,x\n".encode("utf-32-le"), {"encoding": "utf-32"}, "byte order mark"),
     (b"email,n\na@b.de,\x81\n", {"encoding": "cp1252"}, "0x81 in line 2, which is not cp1252"),
+    (b"email,n\ra@b.de,x\rb@b.de,\xff\r", {}, "0xff in line 3"),  # an old Macintosh
+    (b"email,n\r\na@b.de,x\r\n\xff\r\n", {}, "0xff in line 3"),
+    (
+        "email,n\na@b.de,\u0a0a\n".encode("utf-16-le") + b"\x00\xdc\n\0",  # letters with a byte 0A
+        {"encoding": "utf-16-le"},
+        "byte 0x00 in line 3",
+    ),
+    (
+        "email,n\na@b.de,x".encode("utf-16-le") + b"\x00\xd8" + "\nb@b.de,y\n".encode("utf-16-le"),
+        {"encoding": "utf-16-le"},
+        "byte 0x00 in line 2",
+    ),  # half of a character at the end of a line
+    ("\ufeffemail,n\na@b.de,x\n".encode("utf-32-le"), {}, "is in UTF-32: set 'encoding' to utf-32"),
+    ("\ufeffemail,n\na@b.de,x\n".encode("utf-32-be"), {}, "is in UTF-32: set 'encoding' to utf-32"),
+    (
+        "\ufeffemail,n\na@b.de,x\n".encode("utf-16-le"),
+        {},
+        "'Unicode text': set 'encoding' to utf-16,",
+    ),
     ("email,n\na@b.de,Zo\u00eb".encode()[:-1], {}, "ends in the middle of a character"),
     ('email,n\n"a@b.de,x\n' + "a@b.de,x\n" * 500_000, {}, "a quote that is never closed"),
 ]

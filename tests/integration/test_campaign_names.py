@@ -130,21 +130,24 @@ def test_stored_campaigns_with_similar_names_continue(database: Database) -> Non
 
 
 @pytest.mark.parametrize(
-    ("sender", "domain"),
+    ("message", "domain"),
     [
-        ("News <news@example.com>", "example.com"),
-        ("news@b\u00fccher.example", "xn--bcher-kva.example"),
-        ("shop@first.example <news@second.example>", "first.example"),  # as it went out then
-        (",\u00e9@[", None),  # Python's newer parser fails at it
-        ("(" * 2_000, None),  # and its older one
-        (7, None),
+        ({"sender": "News <news@example.com>"}, "example.com"),
+        ({"sender": "news@b\u00fccher.example"}, "xn--bcher-kva.example"),
+        ({"sender": "shop@first.example <news@second.example>"}, "first.example"),  # as it was then
+        ({"sender": ",\u00e9@["}, None),  # Python's newer parser fails at it
+        ({"sender": "(" * 2_000}, None),  # and its older one
+        ({"sender": ["[] "]}, None),  # and never returns here
+        ({"sender": 7}, None),
+        ({"sender": None}, None),
+        ({}, None),
         (None, None),
     ],
 )
 def test_campaigns_of_earlier_versions_get_their_sender_domain(
-    empty_database_url: str, sender: object, domain: str | None
+    empty_database_url: str, message: dict[str, object] | None, domain: str | None
 ) -> None:
-    content = {"message": {"sender": sender, "text": "nobody\0parses this"}} if sender else {}
+    content = {"message": message, "text": "nobody\0parses this"}
     with old_schema(empty_database_url, "0009") as writer:
         writer.execute(
             sa.insert(campaigns).values(

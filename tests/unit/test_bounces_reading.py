@@ -300,6 +300,7 @@ def test_a_sender_whose_name_is_the_address_is_known() -> None:
         b"staff@hotmail.com <staff@hotmail.com>",
         b"<Staff@hotmail.com> (Junk Mail Reporting)",
         b"staff@hotmail.com (Junk Mail Reporting)",
+        b"<staff@hotmail.com> (4 < 5)",
     ],
 )
 def test_complaints_of_outlook_are_known_by_their_sender(sender: bytes) -> None:
@@ -307,9 +308,29 @@ def test_complaints_of_outlook_are_known_by_their_sender(sender: bytes) -> None:
     assert read(complained.replace(b"staff@hotmail.com", sender)).notice.sort is Sort.COMPLAINT
 
 
-def test_a_mail_forwarded_by_somebody_else_is_no_complaint() -> None:
-    content = mails.outlook_complaint(SENT).replace(b"staff@hotmail.com", b"joe@example.org")
+@pytest.mark.parametrize(
+    "sender",
+    [
+        b"joe@example.org",
+        b"Joe <joe@example.org> (was <staff@hotmail.com>)",
+        b'"<staff@hotmail.com>" <joe@example.org>',
+        b'"<staff@hotmail.com>" joe@example.org',
+        b"<staff@hotmail.com>.example.org",
+    ],
+)
+def test_a_mail_forwarded_by_somebody_else_is_no_complaint(sender: bytes) -> None:
+    content = mails.outlook_complaint(SENT).replace(b"staff@hotmail.com", sender)
     assert read(content.replace(b"complaint about", b"see the")).notice.sort is Sort.UNKNOWN
+
+
+def test_a_complaint_names_the_recipient_without_the_name() -> None:
+    """Where Outlook leaves its own field out."""
+    named = b"To: Ann B. <" + SENT.recipient.encode() + b">"
+    own = b"X-HmXmrOriginalRecipient: " + SENT.recipient.encode()
+    content = mails.outlook_complaint(SENT)
+    assert own in content
+    (reported,) = read(content.replace(own, named)).notice.reported
+    assert reported.addresses == (SENT.recipient,)
 
 
 @pytest.mark.parametrize("kind", ["not-spam", "auth-failure", ""])

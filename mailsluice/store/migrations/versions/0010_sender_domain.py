@@ -40,6 +40,8 @@ def _sender_domain(content: str) -> str | None:
     """The domain as earlier versions read it, since it ends their Message-IDs."""
     try:
         sender = orjson.loads(content)["message"]["sender"]
+        if not isinstance(sender, str):  # parseaddr may never return
+            return None
         domain = email.utils.parseaddr(sender, **_LENIENT)[1].rpartition("@")[2]
         return idna.encode(domain, uts46=True).decode()
     except (IndexError, KeyError, RecursionError, TypeError, ValueError):
