@@ -1,7 +1,7 @@
 """The forms that operators fill in. Both UIs build them from the same schema, by code of their own.
 
-`make test` walks the form of a campaign in both UIs, and in the newer one those that do not have a
-campaign within. `make thorough` walks all of them in both.
+`make test` walks the form of a campaign in the newer one, and in the older one to make a schedule
+(`test_whole_way`). `make thorough` walks all forms in both.
 
 Each form is submitted with a start in many years: what is filled in comes to the server as the
 flow wants it, and the server takes it. What the flows do with that is tested by calling them.
@@ -18,13 +18,12 @@ from playwright.sync_api import Page, expect
 from tests.browser.campaign_form import CampaignForm
 from tests.browser.schema_form import JSON_EDITOR
 from tests.serving import Served
-from tests.thorough import IS_THOROUGH
+from tests.thorough import IS_THOROUGH, some
 
 UIS = ["v2", "v1"]
-in_both_uis = pytest.mark.parametrize("ui", UIS)
-in_one_ui = pytest.mark.parametrize("ui", UIS if IS_THOROUGH else UIS[:1])
+by_ui = pytest.mark.parametrize("ui", some(UIS))
 in_thorough_runs = pytest.mark.skipif(
-    not IS_THOROUGH, reason="repeats the form of a campaign: make thorough walks it"
+    not IS_THOROUGH, reason="is built like the form of a campaign: make thorough walks it"
 )
 HTML = "<p>Hello</p>\n<p>{{ first_name }}</p>"
 PICTURES = {
@@ -51,7 +50,8 @@ def is_as_filled_in(campaign: dict[str, Any], name: str) -> None:
     assert message["html"] == HTML
 
 
-@in_both_uis
+@pytest.mark.thorough
+@by_ui
 def test_a_campaign_over_two_connections(
     page: Page, served: Served, picture: Callable[..., None], ui: str
 ) -> None:
@@ -75,7 +75,7 @@ def test_a_campaign_over_two_connections(
 
 @pytest.mark.thorough
 @in_thorough_runs
-@in_both_uis
+@by_ui
 def test_mailbox_providers_are_looked_up_limited_and_judged_by_a_canary(
     page: Page, served: Served, picture: Callable[..., None], ui: str
 ) -> None:
@@ -101,7 +101,7 @@ def test_mailbox_providers_are_looked_up_limited_and_judged_by_a_canary(
 
 @pytest.mark.thorough
 @in_thorough_runs
-@in_both_uis
+@by_ui
 def test_a_plan_of_now_leaves_its_time_empty(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "plan-campaign")
     expect(form.field("Sending window", "Time zone")).to_be_visible()
@@ -117,7 +117,7 @@ def test_a_plan_of_now_leaves_its_time_empty(page: Page, served: Served, ui: str
 
 @pytest.mark.thorough
 @in_thorough_runs
-@in_both_uis
+@by_ui
 def test_a_test_names_the_addresses_of_its_copies(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "send-test")
     form.fill_in("tried", HTML)
@@ -138,7 +138,8 @@ def test_a_test_names_the_addresses_of_its_copies(page: Page, served: Served, ui
 
 
 @pytest.mark.thorough
-@in_one_ui
+@in_thorough_runs
+@by_ui
 def test_a_connection_is_verified_with_a_test_mail(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "verify-connection")
     form.choose("sendgrid", "Connection")
@@ -152,7 +153,8 @@ def test_a_connection_is_verified_with_a_test_mail(page: Page, served: Served, u
 
 
 @pytest.mark.thorough
-@in_one_ui
+@in_thorough_runs
+@by_ui
 def test_campaigns_to_compare_are_named_one_by_one(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "compare-connections")
     for label in ("Connections", "Confidence", "Smallest difference, in points"):
@@ -163,7 +165,8 @@ def test_campaigns_to_compare_are_named_one_by_one(page: Page, served: Served, u
 
 
 @pytest.mark.thorough
-@in_one_ui
+@in_thorough_runs
+@by_ui
 def test_providers_to_ask_are_named_or_left_out(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "collect-events")
     expect(form.field("Pages of a connection")).to_be_visible()
@@ -172,6 +175,8 @@ def test_providers_to_ask_are_named_or_left_out(page: Page, served: Served, ui: 
     assert form.submit_for_later() == {"connections": ["relay"], "pages": 1_000}
 
 
+@pytest.mark.thorough
+@in_thorough_runs
 def test_a_mailbox_to_read_is_picked_in_the_older_ui(page: Page, served: Served) -> None:
     """In the newer one as well, where the mailbox is read: `test_collect_bounces`."""
     form = CampaignForm.of(page, served, "v1", "collect-bounces")
@@ -180,7 +185,8 @@ def test_a_mailbox_to_read_is_picked_in_the_older_ui(page: Page, served: Served)
     form.has_no_json_field()
 
 
-@in_both_uis
+@pytest.mark.thorough
+@by_ui
 def test_a_json_field_would_be_seen(page: Page, served: Served, ui: str) -> None:
     """The tests above could not fail if the editors looked otherwise than they think."""
     flow = served.api.post("/flows/", json={"name": "open-object"}).json()

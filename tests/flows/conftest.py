@@ -61,9 +61,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API's address of the Prefect server that a group of flow tests shares.
 
-    Runs send it no log lines and ask for no tokens, a tenth of their requests, and it calls SQLite
-    without threads: `tests/served` has all three. So its settings end with the group: other tests
-    may follow in this process.
+    Runs send it no log lines and ask for no tokens, a tenth of their requests. It calls SQLite
+    without threads, and does not write what becomes of tasks, of which it hears by events: a
+    twentieth of its time. `tests/served` has all of it. So the settings end with the group: other
+    tests may follow in this process.
     """
     api_url = f"http://127.0.0.1:{server.free_port()}/api"
     home = tmp_path_factory.mktemp("prefect")
@@ -73,9 +74,12 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: False,
         PREFECT_LOGGING_TO_API_ENABLED: False,
     }
-    without_tokens = {"PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "false"}
+    without = {
+        "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
+    }
     with (
-        prefect_server(api_url, home, without_tokens, threads=False),
+        prefect_server(api_url, home, without, threads=False),
         temporary_settings(settings),
         # Prefect would ask the server once or twice in a run, by a new connection.
         patch("prefect.results._read_server_default_result_storage_block_id", lambda: None),

@@ -1,4 +1,7 @@
-"""`make serve` whose Prefect server and runs are forks: `python -m tests.forked.serve`."""
+"""`make serve` whose Prefect server and runs are forks: `python -m tests.forked.serve`.
+
+The server calls SQLite without threads; those that `tests/served` starts on their own have threads.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from prefect.runner._process_manager import ProcessHandle
 
 from deployments import serve
 from tests.forked.process import Forked
+from tests.forked.server import Unthreaded
 
 
 async def run_process(
@@ -39,7 +43,7 @@ async def run_process(
 def main() -> None:
     """Serve until a signal ends the process."""
     with (
-        patch("deployments.server.Popen", Forked),
+        patch("deployments.server.Popen", Unthreaded),
         patch("prefect.runner._starter_engine.run_process", run_process),
     ):
         serve.main()

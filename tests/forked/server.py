@@ -13,7 +13,7 @@ from tests.forked.process import Forked
 from tests.forked.settings import SERVER_SETTINGS
 
 
-class _Unthreaded(Forked):
+class Unthreaded(Forked):
     """The server's process, with `tests.forked.unthreaded` for `deployments.prefect_server`."""
 
     def __init__(self, command: Sequence[str], **options: Any) -> None:
@@ -34,7 +34,7 @@ def prefect_server(
     It calls SQLite in threads, unless the test needs none.
     """
     with ExitStack() as running:
-        with patch("deployments.server.Popen", Forked if threads else _Unthreaded):
+        with patch("deployments.server.Popen", Forked if threads else Unthreaded):
             own = {"PREFECT_HOME": str(home), **SERVER_SETTINGS, **(settings or {})}
             running.enter_context(server.prefect_server(api_url, own))
         yield

@@ -1,8 +1,9 @@
 """Every fault in every phase of a whole campaign: what the server got, and what is reported.
 
-Faults that end the link, which look otherwise where it is encrypted, come with STARTTLS too, and in
-`make thorough` with TLS from the start. What a server replies is the same text in all of them; that
-it is read alike in all of them is what `test_smtp_sessions` shows.
+Faults that end the link, which look otherwise where it is encrypted, come with STARTTLS too (every
+third), and in `make thorough` all of them, with TLS from the start as well. What a server replies
+is the same text in all of them; that it is read alike in all of them is what `test_smtp_sessions`
+shows.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tests.integration.campaign_fixtures import Sender, campaign, connection, pe
 from tests.integration.hurried_loop import skip_silence
 from tests.integration.smtp_fixtures import Certificates, secured
 from tests.smtpd import SmtpServer
-from tests.thorough import thorough_only
+from tests.thorough import some, thorough_only
 
 _numbers = itertools.count()
 
@@ -78,7 +79,10 @@ def sender(
 ENDING = [fault for fault in FATES if fault.startswith(("drop", "hang", "421"))]
 CASES = [
     *((fault, Security.NONE) for fault in FATES),
-    *((fault, Security.STARTTLS) for fault in ENDING),
+    *(
+        pytest.param(fault, Security.STARTTLS, marks=pytest.mark.thorough)
+        for fault in some(ENDING, every=3)
+    ),
     *thorough_only(
         *(pytest.param(fault, Security.TLS, marks=pytest.mark.thorough) for fault in ENDING)
     ),
