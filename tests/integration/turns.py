@@ -18,6 +18,8 @@ import pytest
 KINDS = SQLITE, POSTGRESQL = ("sqlite", "postgresql")
 """The kinds of state databases, the parameters of the fixture `kind`."""
 TAKES_TURNS = "takes_turns"
+ONE_IN = 4
+"""Of so many rows, the second runs on PostgreSQL."""
 Case = TypeVar("Case")
 
 
@@ -38,4 +40,8 @@ def left_out(rows: Iterable[Mapping[str, Case]]) -> list[Case]:
     on_both = [row for row in rows if len(row) == len(KINDS)]
     if len(on_both) == 1:
         return []
-    return [row[SQLITE if number % 4 == 1 else POSTGRESQL] for number, row in enumerate(on_both)]
+    turns = (number % ONE_IN == 1 for number in range(len(on_both)))
+    return [
+        row[SQLITE if on_postgresql else POSTGRESQL]
+        for row, on_postgresql in zip(on_both, turns, strict=True)
+    ]

@@ -10,8 +10,15 @@ def rows(count: int) -> list[dict[str, str]]:
     return [{kind: f"{number} on {kind}" for kind in KINDS} for number in range(count)]
 
 
-def test_each_row_runs_on_one_kind_by_turns() -> None:
-    assert left_out(rows(3)) == ["0 on postgresql", "1 on sqlite", "2 on postgresql"]
+def test_the_second_of_each_four_rows_runs_on_postgresql_and_the_others_on_sqlite() -> None:
+    assert left_out(rows(6)) == [
+        "0 on postgresql",
+        "1 on sqlite",
+        "2 on postgresql",
+        "3 on postgresql",
+        "4 on postgresql",
+        "5 on sqlite",
+    ]
 
 
 def test_a_single_row_runs_on_both_kinds() -> None:
