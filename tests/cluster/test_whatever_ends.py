@@ -5,11 +5,13 @@ MAILSLUICE_CLUSTER_RECIPIENTS is how many it has: 200000 is a good number where 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ import sqlalchemy as sa
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Crashed
+from prefect_redis.lease_storage import ConcurrencyLeaseStorage
+from redis.asyncio import Redis
 
 from blocks import SMTPConnection
 from deployments.cluster import Cluster
@@ -43,8 +47,7 @@ PER_SECOND = max(25, RECIPIENTS // 40)
 PARTS = 3
 """Runs that send over the connection: with the campaign's own, the workers are full.
 
-Each has one session. With several, the first run takes the slots of all others too, and those of a
-lost machine are free after 90 seconds only.
+Each has one session. With several, the first run takes the slots of all others too.
 """
 HELD_SECONDS = 600
 """A session waits so long for a reply: the server holds replies back while something ends."""
@@ -124,12 +127,28 @@ def is_alive(process: psutil.Process) -> bool:
     return False
 
 
-def lapse(state: Database, lost: set[UUID]) -> None:
-    """Let the time of what these runs hold pass, as if nobody renewed it: 45 s are long."""
+def lapse(cluster: Cluster, state: Database, worker: Member, lost: set[UUID]) -> None:
+    """Let what the runs of a worker hold expire, which takes 90 seconds when nobody renews it."""
+    folder = cluster.folder / "home" / worker.name
+    leases = [
+        UUID(lease)
+        for path in folder.rglob("*.leases")
+        for lease in path.read_text().splitlines()[1:]
+    ]
+    assert leases
+    asyncio.run(_expire(cluster.secrets("server")["PREFECT_REDIS_MESSAGING_URL"], leases))
     with state.write() as connection:
         own = senders.c.owner.in_(map(str, lost))
         connection.execute(sa.update(senders).where(own).values(lease_until=0.0))
         connection.execute(sa.update(campaigns).values(lease_until=0.0))
+
+
+async def _expire(redis_url: str, leases: Sequence[UUID]) -> None:
+    """Let leases of session slots expire in the store of Prefect's servers, if they have not."""
+    async with Redis.from_url(redis_url, decode_responses=True) as client:
+        storage = ConcurrencyLeaseStorage(client)
+        for lease in leases:
+            await storage.renew_lease(lease, timedelta(0))
 
 
 def send_more(smtp: SmtpServer) -> None:
@@ -183,7 +202,7 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     cluster.postgresql.start()
     eventually(lambda: api.get("/ready").status_code, lambda code: code == 200)
 
-    lapse(state, set(runs[lost.name]))
+    lapse(cluster, state, lost, set(runs[lost.name]))
     # An automation does, after a minute and a half of silence: tests/flows/test_automations.py.
     for silent in runs[lost.name]:
         prefect.set_flow_run_state(silent, Crashed(), force=True)

@@ -1,6 +1,6 @@
 """What the members do together, and what happens when one of them is gone.
 
-Test_campaign.py has the workers, the API servers and PostgreSQL; here are Redis and the services.
+Here are Redis and the services; test_whatever_ends.py has workers, API servers and PostgreSQL.
 """
 
 from __future__ import annotations
