@@ -7,7 +7,7 @@ import os
 from tests.thorough import IS_THOROUGH
 
 # `make simulations` sets it to 10.
-TIMES = float(os.environ.get("SIMULATED_TIMES", "1" if IS_THOROUGH else "0.2"))
+TIMES = float(os.environ.get("SIMULATED_TIMES", "1" if IS_THOROUGH else "0.1"))
 _CHANCE = 1e-4
 
 
