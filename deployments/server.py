@@ -39,14 +39,22 @@ STOP_SECONDS = 10
 def free_port() -> int:
     """A TCP port of the loopback interface on which no process listens.
 
-    The port is below those of outgoing connections (from 49152 by RFC 6335, from 32768 on Linux),
-    so it is still free when a server binds it some seconds later.
+    It is still free when a server binds it some seconds later: the port is below those of outgoing
+    connections (from 49152 by RFC 6335, from 32768 on Linux), and no process gets it from this
+    function a second time as long as this process runs. It has the UDP port of the same number
+    until it ends.
     """
     while True:
-        port = 16_384 + secrets.randbelow(16_384)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        address = ("127.0.0.1", 16_384 + secrets.randbelow(16_384))
+        with (
+            socket.socket() as probe,
+            socket.socket(type=socket.SOCK_DGRAM) as taken,
+            suppress(OSError),
+        ):
+            probe.bind(address)
+            taken.bind(address)
+            taken.detach()  # stays open
+            return address[1]
 
 
 def answers(api_url: str) -> bool:
