@@ -200,6 +200,10 @@ async def test_connections_whose_quotas_are_used_up_say_so(
         try:
             used_up = [f"{name}'s quota of 2 a month" for name in NAMES]
             await eventually_async(causes, lambda found: found == used_up)
+            # Perhaps before the mail is sent: what has begun is in the quota.
+            await eventually_async(
+                lambda: (len(red.received), len(green.received)), lambda got: got == (2, 2)
+            )
         finally:
             run.stop()
             await sending
