@@ -39,10 +39,9 @@ STOP_SECONDS = 10
 def free_port() -> int:
     """A TCP port of the loopback interface on which no process listens.
 
-    It is still free when a server binds it some seconds later: the port is below those of outgoing
-    connections (from 49152 by RFC 6335, from 32768 on Linux), and no process gets it from this
-    function a second time as long as this process runs. It has the UDP port of the same number
-    until it ends.
+    It is still free when a server binds it some seconds later. It is below the ports of outgoing
+    connections (from 49152 by RFC 6335, from 32768 on Linux), and until this process ends, this
+    function gives it to no other: this process has the UDP port of the same number bound.
     """
     while True:
         address = ("127.0.0.1", 16_384 + secrets.randbelow(16_384))
