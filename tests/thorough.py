@@ -7,10 +7,13 @@ THOROUGH=1, tries all of it: the laws of hypothesis, and the tests marked `thoro
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import pytest
 
 Case = TypeVar("Case")
+Test = TypeVar("Test", bound=Callable[..., Any])
 
 IS_THOROUGH = bool(os.environ.get("THOROUGH"))
 LAW_EXAMPLES = 100
@@ -25,6 +28,12 @@ def examples(count: int = LAW_EXAMPLES) -> int:
 def thorough_only(*cases: Case) -> Sequence[Case]:
     """Return cases for a thorough run, none for others: these cases repeat what others show."""
     return cases if IS_THOROUGH else ()
+
+
+def in_thorough_runs(why: str) -> Callable[[Test], Test]:
+    """Mark a test that only a thorough run has to run; `why` says what shows the same."""
+    skipped = pytest.mark.skipif(not IS_THOROUGH, reason=f"{why}: make thorough runs it")
+    return lambda test: pytest.mark.thorough(skipped(test))
 
 
 def some(cases: Sequence[Case], every: int = _TENTH) -> Sequence[Case]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests import returned_mail as mails
@@ -14,14 +13,10 @@ from tests.browser.run_page import RunPage
 from tests.integration.dovecot import PASSWORD, USERNAME, dovecot
 from tests.integration.smtp_fixtures import Certificates
 from tests.serving import Served
-from tests.thorough import IS_THOROUGH
+from tests.thorough import in_thorough_runs
 
 
-@pytest.mark.thorough
-@pytest.mark.skipif(
-    not IS_THOROUGH,
-    reason="a block and a run like others: make thorough makes it, and tests/flows reads the mail",
-)
+@in_thorough_runs("a block and a run like others, and tests/flows reads the mail")
 def test_a_mailbox_made_in_the_ui_is_read(page: Page, served: Served, tmp_path: Path) -> None:
     with dovecot(Certificates.make(tmp_path)) as server:
         server.put(mails.report(mails.Sent()))

@@ -18,13 +18,11 @@ from playwright.sync_api import Page, expect
 from tests.browser.campaign_form import CampaignForm
 from tests.browser.schema_form import JSON_EDITOR
 from tests.serving import Served
-from tests.thorough import IS_THOROUGH, some
+from tests.thorough import in_thorough_runs, some
 
 UIS = ["v2", "v1"]
-by_ui = pytest.mark.parametrize("ui", some(UIS))
-in_thorough_runs = pytest.mark.skipif(
-    not IS_THOROUGH, reason="is built like the form of a campaign: make thorough walks it"
-)
+by_ui = pytest.mark.parametrize("ui", some(UIS, every=2))
+built_alike = in_thorough_runs("built like the form of a campaign")
 HTML = "<p>Hello</p>\n<p>{{ first_name }}</p>"
 PICTURES = {
     "v1": [("campaign-form-v1", "Strategy", "Throttle")],
@@ -73,8 +71,7 @@ def test_a_campaign_over_two_connections(
     assert campaign["throttle"] == {"per_minute": 30_000}
 
 
-@pytest.mark.thorough
-@in_thorough_runs
+@built_alike
 @by_ui
 def test_mailbox_providers_are_looked_up_limited_and_judged_by_a_canary(
     page: Page, served: Served, picture: Callable[..., None], ui: str
@@ -99,8 +96,7 @@ def test_mailbox_providers_are_looked_up_limited_and_judged_by_a_canary(
     assert campaign["stop_loss"] == {"bounce_percent": 5}
 
 
-@pytest.mark.thorough
-@in_thorough_runs
+@built_alike
 @by_ui
 def test_a_plan_of_now_leaves_its_time_empty(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "plan-campaign")
@@ -115,8 +111,7 @@ def test_a_plan_of_now_leaves_its_time_empty(page: Page, served: Served, ui: str
     is_as_filled_in(parameters["campaign"], "planned")
 
 
-@pytest.mark.thorough
-@in_thorough_runs
+@built_alike
 @by_ui
 def test_a_test_names_the_addresses_of_its_copies(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "send-test")
@@ -137,8 +132,7 @@ def test_a_test_names_the_addresses_of_its_copies(page: Page, served: Served, ui
     is_as_filled_in(parameters["campaign"], "tried")
 
 
-@pytest.mark.thorough
-@in_thorough_runs
+@built_alike
 @by_ui
 def test_a_connection_is_verified_with_a_test_mail(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "verify-connection")
@@ -152,8 +146,7 @@ def test_a_connection_is_verified_with_a_test_mail(page: Page, served: Served, u
     assert parameters["test_mail"] == mail
 
 
-@pytest.mark.thorough
-@in_thorough_runs
+@built_alike
 @by_ui
 def test_campaigns_to_compare_are_named_one_by_one(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "compare-connections")
@@ -164,8 +157,7 @@ def test_campaigns_to_compare_are_named_one_by_one(page: Page, served: Served, u
     assert form.submit_for_later()["campaigns"] == ["spring-sale"]
 
 
-@pytest.mark.thorough
-@in_thorough_runs
+@built_alike
 @by_ui
 def test_providers_to_ask_are_named_or_left_out(page: Page, served: Served, ui: str) -> None:
     form = CampaignForm.of(page, served, ui, "collect-events")
@@ -175,8 +167,7 @@ def test_providers_to_ask_are_named_or_left_out(page: Page, served: Served, ui: 
     assert form.submit_for_later() == {"connections": ["relay"], "pages": 1_000}
 
 
-@pytest.mark.thorough
-@in_thorough_runs
+@built_alike
 def test_a_mailbox_to_read_is_picked_in_the_older_ui(page: Page, served: Served) -> None:
     """In the newer one as well, where the mailbox is read: `test_collect_bounces`."""
     form = CampaignForm.of(page, served, "v1", "collect-bounces")

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,6 +31,7 @@ from redis.asyncio import Redis
 from blocks import SMTPConnection
 from deployments.cluster import Cluster
 from deployments.cluster.member import Member
+from flows.support.session_slots.lease_file import take_over
 from mailsluice.store import Database
 from mailsluice.store.schema import campaigns, recipients, senders
 from tests.cluster.conftest import PATIENCE_SECONDS, RUNS_PER_WORKER
@@ -127,16 +129,10 @@ def is_alive(process: psutil.Process) -> bool:
     return False
 
 
-def lapse(cluster: Cluster, state: Database, worker: Member, lost: set[UUID]) -> None:
-    """Let what the runs of a worker hold expire, which takes 90 seconds when nobody renews it."""
-    folder = cluster.folder / "home" / worker.name
-    leases = [
-        UUID(lease)
-        for path in folder.rglob("*.leases")
-        for lease in path.read_text().splitlines()[1:]
-    ]
-    assert leases
-    asyncio.run(_expire(cluster.secrets("server")["PREFECT_REDIS_MESSAGING_URL"], leases))
+def lapse(cluster: Cluster, state: Database, slots: Sequence[UUID], lost: set[UUID]) -> None:
+    """Let all leases of lost runs expire: nobody renews them, which takes up to 90 seconds."""
+    assert slots
+    asyncio.run(_expire(cluster.secrets("server")["PREFECT_REDIS_MESSAGING_URL"], slots))
     with state.write() as connection:
         own = senders.c.owner.in_(map(str, lost))
         connection.execute(sa.update(senders).where(own).values(lease_until=0.0))
@@ -164,6 +160,7 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     prefect: SyncPrefectClient,
     smtp: SmtpServer,
     state: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of four processes on two workers; three of them share a connection and its limit.
 
@@ -188,6 +185,8 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     os.kill(alone.pid, signal.SIGKILL)
     assert not any(map(is_alive, runs[lost.name].values()))
     assert all(map(is_alive, runs[alone.name].values()))
+    monkeypatch.setenv("MAILSLUICE_HOME", str(cluster.folder / "home" / lost.name))
+    slots = [*chain.from_iterable(take_over(str(prefect.api_url)))]
     send_more(smtp)
 
     cluster.api[0].kill()
@@ -202,7 +201,7 @@ def test_nothing_is_lost_and_nothing_sent_twice_whatever_ends(
     cluster.postgresql.start()
     eventually(lambda: api.get("/ready").status_code, lambda code: code == 200)
 
-    lapse(cluster, state, lost, set(runs[lost.name]))
+    lapse(cluster, state, slots, set(runs[lost.name]))
     # An automation does, after a minute and a half of silence: tests/flows/test_automations.py.
     for silent in runs[lost.name]:
         prefect.set_flow_run_state(silent, Crashed(), force=True)

@@ -40,8 +40,6 @@ def left_out(rows: Iterable[Mapping[str, Case]]) -> list[Case]:
     on_both = [row for row in rows if len(row) == len(KINDS)]
     if len(on_both) == 1:
         return []
-    turns = (number % ONE_IN == 1 for number in range(len(on_both)))
     return [
-        row[SQLITE if on_postgresql else POSTGRESQL]
-        for row, on_postgresql in zip(on_both, turns, strict=True)
+        row[SQLITE if number % ONE_IN == 1 else POSTGRESQL] for number, row in enumerate(on_both)
     ]
