@@ -1,4 +1,4 @@
-# Every target makes or refreshes .venv by itself. Another interpreter: make test PYTHON=python3.13
+# Each target makes or refreshes its virtual environment. Another interpreter: make test PYTHON=python3.13
 PYTHON ?= python3
 BIN := .venv/bin
 # Packages are installed without bytecode: the first start compiles them, for all later ones.

@@ -34,16 +34,20 @@ SETTINGS = {
 }
 START_SECONDS = 300  # a server that exits is noticed at once
 STOP_SECONDS = 10
+_TRIES = 1_000
 
 
 def free_port() -> int:
     """A TCP port of the loopback interface on which no process listens.
 
     It is still free when a server binds it some seconds later. It is below the ports of outgoing
-    connections (from 49152 by RFC 6335, from 32768 on Linux), and until this process ends, this
-    function gives it to no other: this process has the UDP port of the same number bound.
+    connections (from 49152 by RFC 6335, from 32768 on Linux), and this function gives it only once
+    while this process lives, which keeps the UDP port of the same number bound as a mark.
+
+    Raises:
+        OSError: No free port was found.
     """
-    while True:
+    for _ in range(_TRIES):
         address = ("127.0.0.1", 16_384 + secrets.randbelow(16_384))
         with (
             socket.socket() as probe,
@@ -54,6 +58,7 @@ def free_port() -> int:
             taken.bind(address)
             taken.detach()  # stays open
             return address[1]
+    raise OSError("no free port of 127.0.0.1 between 16384 and 32767: end what listens there")
 
 
 def answers(api_url: str) -> bool:

@@ -195,7 +195,8 @@ class Cluster:
         if port is not None and "proxy" not in ports:
             ports["proxy"] = port
         for name in names:
-            ports.setdefault(name, free_port())
+            if name not in ports:
+                ports[name] = free_port()
         path.write_text(json.dumps(ports))
         return ports
 

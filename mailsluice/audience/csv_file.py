@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import codecs
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import chain
 from typing import Any, BinaryIO
 
@@ -253,12 +253,20 @@ def _undecodable(name: str, file: BinaryIO, encoding: str) -> AudienceError:
 
 
 def _text_before_fault(decoder: codecs.IncrementalDecoder, part: bytes) -> str:
-    """Decode a part that cannot be decoded, byte by byte up to its fault."""
-    text = ""
-    with suppress(UnicodeError):
-        for byte in part:
-            text += decoder.decode(bytes([byte]))
-    return text
+    """Decode what is before the fault of a part that cannot be decoded."""
+    state = decoder.getstate()
+
+    def fails(size: int) -> bool:
+        decoder.setstate(state)
+        try:
+            decoder.decode(part[:size])
+        except UnicodeError:
+            return True
+        return False
+
+    size = bisect_left(range(len(part)), True, key=fails)
+    decoder.setstate(state)
+    return decoder.decode(part[: size - 1])
 
 
 def _line_ends(text: str) -> int:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from email.message import Message
 
 from mailsluice.bounces.notice import Notice, Reported, Sort
-from mailsluice.bounces.report_parts import address, field, groups, parts
+from mailsluice.bounces.report_parts import address, field, groups, mailbox, parts
 
 TYPE = "message/feedback-report"
 
-_MAX_FIELD = 500
 _COMPLAINTS = ("abuse", "fraud", "virus", "other", "opt-out")
 """Types of feedback that are complaints (RFC 5965 section 7.3). A reader's "not spam" (RFC 6430)
 and reports about authentication (RFC 6591) are not."""
@@ -39,7 +38,7 @@ def complaint(part: Message) -> Notice:
 def passed_on(message: Message) -> Notice | None:
     """Read a complaint from Outlook.com; None if the mail is something else."""
     subject = field(message, "Subject").lower()
-    if _sender(message) != _OUTLOOK and not subject.startswith(_OUTLOOK_SUBJECT):
+    if mailbox(message, "From") != _OUTLOOK and not subject.startswith(_OUTLOOK_SUBJECT):
         return None
     for part in parts(message):
         if part.get_content_type() != "message/rfc822":
@@ -47,13 +46,7 @@ def passed_on(message: Message) -> Notice | None:
         inner = part.get_payload()
         first = inner[0] if isinstance(inner, list) and inner else part
         original = first if isinstance(first, Message) else part
-        name = address(field(original, _OUTLOOK_RECIPIENT) or field(original, "To"))
+        name = address(field(original, _OUTLOOK_RECIPIENT)) or mailbox(original, "To")
         text = "abuse, reported by Outlook.com"
         return Notice(Sort.COMPLAINT, (Reported((name,), True, "", None, text),))
     return None
-
-
-def _sender(message: Message) -> str:
-    """Return the address of `Name <user@example.com> (comment)`, in lower case."""
-    sender = field(message, "From")[:_MAX_FIELD]
-    return address(sender.rpartition("(")[0] if sender.endswith(")") else sender)

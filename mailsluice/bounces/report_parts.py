@@ -5,6 +5,7 @@ Anybody can send these mails, so each step is bounded: see `parse`.
 
 from __future__ import annotations
 
+import email.utils
 import re
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -17,8 +18,15 @@ _MAX_PARTS = 100
 _MAX_CONTAINERS = 100
 """Parts that hold parts; the parser compares each line with the boundaries of all of them."""
 _MAX_FIELD = 2_000
+_MAX_MAILBOX = 500
 _CONTAINER = re.compile(rb"multipart/|message/", re.IGNORECASE)
 _BLANK_LINES = re.compile(rb"\r?\n[ \t]*\r?\n\s*")
+
+
+# Later Pythons refuse `user@a.example <user@a.example>`, unless they are asked not to.
+_LENIENT: dict[str, Any] = (
+    {"strict": False} if getattr(email.utils, "supports_strict_parsing", False) else {}
+)
 
 
 class TooManyPartsError(ValueError):
@@ -107,11 +115,19 @@ def groups(part: Message) -> list[Message]:
 
 
 def address(value: str) -> str:
-    """Return the address of `rfc822; user@example.com`, in lower case (RFC 3464 section 2.1.2).
+    """Return the address of `rfc822; <user@example.com>` in lower case (RFC 3464 section 2.1.2)."""
+    return plain(value.rpartition(";")[2]).strip(" <>").lower()
 
-    Also that of `Name <user@example.com>`.
+
+def mailbox(message: Message, name: str) -> str:
+    """Return the address of a field such as `Name <user@example.com> (comment)`, in lower case.
+
+    Empty where the field has several addresses or none (RFC 5322 section 3.4).
     """
-    found = plain(value.rpartition(";")[2])
-    if found.endswith(">"):
-        found = found.rpartition("<")[2]
-    return found.strip(" <>").lower()
+    value = field(message, name)[:_MAX_MAILBOX]
+    try:
+        found = [one.lower() for _, one in email.utils.getaddresses([value], **_LENIENT) if one]
+    except (IndexError, RecursionError):  # the parser's own faults
+        return ""
+    addresses = {one for one in found if "@" in one}  # the rest may be words of an unquoted name
+    return found[-1] if addresses == set(found[-1:]) else ""

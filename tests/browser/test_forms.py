@@ -1,7 +1,7 @@
 """The forms that operators fill in. Both UIs build them from the same schema, by code of their own.
 
-`make test` walks the form of a campaign in the newer one, and in the older one to make a schedule
-(`test_whole_way`). `make thorough` walks all forms in both.
+`make test` fills in the form of a campaign in the newer UI; `test_whole_way` does in the older one,
+for a schedule. `make thorough` fills in all forms in both.
 
 Each form is submitted with a start in many years: what is filled in comes to the server as the
 flow wants it, and the server takes it. What the flows do with that is tested by calling them.

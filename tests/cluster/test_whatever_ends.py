@@ -130,7 +130,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def lapse(cluster: Cluster, state: Database, slots: Sequence[UUID], lost: set[UUID]) -> None:
-    """Let all leases of lost runs expire: nobody renews them, which takes up to 90 seconds."""
+    """Let all leases of lost runs expire at once; by themselves they do in 90 seconds."""
     assert slots
     asyncio.run(_expire(cluster.secrets("server")["PREFECT_REDIS_MESSAGING_URL"], slots))
     with state.write() as connection:

@@ -62,9 +62,9 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API's address of the Prefect server that a group of flow tests shares.
 
     Runs send it no log lines and ask for no tokens, a tenth of their requests. It calls SQLite
-    without threads, and does not write what becomes of tasks, of which it hears by events: a
-    twentieth of its time. `tests/served` has all of it. So the settings end with the group: other
-    tests may follow in this process.
+    without threads. It does not record the states of tasks, which saves a twentieth of its time.
+    `tests/served` has all of these. The settings end with the group, because other tests may follow
+    in this process.
     """
     api_url = f"http://127.0.0.1:{server.free_port()}/api"
     home = tmp_path_factory.mktemp("prefect")

@@ -1,6 +1,7 @@
 """`make serve` whose Prefect server and runs are forks: `python -m tests.forked.serve`.
 
-The server calls SQLite without threads; those that `tests/served` starts on their own have threads.
+The server calls SQLite without threads. A Prefect server that `tests/served` starts without
+`make serve` uses threads.
 """
 
 from __future__ import annotations

@@ -152,6 +152,11 @@ CSV_ERRORS = [
         {"encoding": "utf-16-le"},
         "byte 0x00 in line 2",
     ),  # half of a character at the end of a line
+    (
+        b"email,n\na@b.de,+" + b"AEEA" * 50_000 + b"\xff\n",  # each byte decodes all before it
+        {"encoding": "utf-7"},
+        "0xff in line 2",
+    ),
     ("\ufeffemail,n\na@b.de,x\n".encode("utf-32-le"), {}, "is in UTF-32: set 'encoding' to utf-32"),
     ("\ufeffemail,n\na@b.de,x\n".encode("utf-32-be"), {}, "is in UTF-32: set 'encoding' to utf-32"),
     (

@@ -1,9 +1,9 @@
 """Every fault in every phase of a whole campaign: what the server got, and what is reported.
 
-Faults that end the link, which look otherwise where it is encrypted, come with STARTTLS too (every
-third), and in `make thorough` all of them, with TLS from the start as well. What a server replies
-is the same text in all of them; that it is read alike in all of them is what `test_smtp_sessions`
-shows.
+Faults that end the link look otherwise where it is encrypted. So every third of them runs with
+STARTTLS, too; `make thorough` runs all of them with STARTTLS, and with TLS from the start. What a
+server replies is the same text in all of them; that it is read alike in all of them is what
+`test_smtp_sessions` shows.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ KINDS = SQLITE, POSTGRESQL = ("sqlite", "postgresql")
 """The kinds of state databases, the parameters of the fixture `kind`."""
 TAKES_TURNS = "takes_turns"
 ONE_IN = 4
-"""Of so many rows, the second runs on PostgreSQL."""
+"""In each group of so many rows, the second runs on PostgreSQL."""
 Case = TypeVar("Case")
 
 

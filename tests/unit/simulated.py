@@ -17,9 +17,9 @@ def trials(count: int) -> int:
 
 
 def at_most(count: int, share: float) -> float:
-    """Return how often an event of probability `share` happens in `count` trials at most.
+    """Return how many events of probability `share` are exceeded once in 10,000 times.
 
-    Once in 10,000 times it happens more often.
+    `count` is the number of trials.
     """
     from scipy.stats import binom  # the import takes half a second
 
@@ -27,9 +27,9 @@ def at_most(count: int, share: float) -> float:
 
 
 def at_least(count: int, share: float) -> float:
-    """Return how often an event of probability `share` happens in `count` trials at least.
+    """Return below how many events of probability `share` there are once in 10,000 times.
 
-    Once in 10,000 times it happens less often.
+    `count` is the number of trials.
     """
     from scipy.stats import binom
 

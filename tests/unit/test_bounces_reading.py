@@ -301,6 +301,11 @@ def test_a_sender_whose_name_is_the_address_is_known() -> None:
         b"<Staff@hotmail.com> (Junk Mail Reporting)",
         b"staff@hotmail.com (Junk Mail Reporting)",
         b"<staff@hotmail.com> (4 < 5)",
+        b"<staff@hotmail.com> (Junk (Mail) Reporting)",
+        b"staff@hotmail.com (a) (b)",
+        b"<staff@hotmail.com> (" + b"x" * 600 + b")",
+        b"<staff@hotmail.com>;",
+        b"Reporting [junk] <staff@hotmail.com>",
     ],
 )
 def test_complaints_of_outlook_are_known_by_their_sender(sender: bytes) -> None:
@@ -316,6 +321,10 @@ def test_complaints_of_outlook_are_known_by_their_sender(sender: bytes) -> None:
         b'"<staff@hotmail.com>" <joe@example.org>',
         b'"<staff@hotmail.com>" joe@example.org',
         b"<staff@hotmail.com>.example.org",
+        b"joe@example.org; staff@hotmail.com",
+        b"Joe <joe@example.org>, <staff@hotmail.com>",
+        b"(" * 2_000,
+        b",\xc3\xa9@[",  # which parsers of later Pythons fail at
     ],
 )
 def test_a_mail_forwarded_by_somebody_else_is_no_complaint(sender: bytes) -> None:
@@ -331,6 +340,9 @@ def test_a_complaint_names_the_recipient_without_the_name() -> None:
     assert own in content
     (reported,) = read(content.replace(own, named)).notice.reported
     assert reported.addresses == (SENT.recipient,)
+    several = named + b", Bob <bob@example.org>"
+    (reported,) = read(content.replace(own, several)).notice.reported
+    assert reported.addresses == ("",)
 
 
 @pytest.mark.parametrize("kind", ["not-spam", "auth-failure", ""])
