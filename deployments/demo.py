@@ -95,7 +95,7 @@ def main() -> int:
         servers = {
             route.connection: stack.enter_context(smtp_server()) for route in campaign.routes
         }
-        print("Starting a Prefect server ...", flush=True)
+        print("Starting a Prefect server, which ends with the demo ...", flush=True)
         stack.enter_context(prefect_server(api_url))
         asyncio.run(send(campaign, {name: port for name, (port, _) in servers.items()}))
         return 0 if report(campaign, {name: inbox for name, (_, inbox) in servers.items()}) else 1

@@ -17,6 +17,15 @@ from mailsluice.core.errors import AudienceError
 
 _BEFORE_HEADER = re.compile(r'\ufeff*(?:"?sep=([,;:|\t])"?[ \t]*(?:\r\n|\r|\n))?', re.IGNORECASE)
 """Byte order marks, and a first line with which a spreadsheet declares the delimiter."""
+_MARKED = {
+    codecs.BOM_UTF32_LE: ("utf-32", "utf-32-le"),
+    codecs.BOM_UTF32_BE: ("utf-32", "utf-32-be"),
+    codecs.BOM_UTF16_LE: ("utf-16", "utf-16-le"),
+    codecs.BOM_UTF16_BE: ("utf-16", "utf-16-be"),
+    codecs.BOM_UTF8: ("utf-8", "utf-8-sig"),
+}
+"""The encodings of files that begin with a byte order mark; UTF-32's first, as it begins with that
+of UTF-16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +116,18 @@ def encoding_of(name: str) -> str:
 
 
 def refuse_other_marks(name: str, file: BinaryIO, encoding: str) -> None:
-    """Raise AudienceError if a file that should be UTF-8 begins with the mark of UTF-16 or 32."""
+    """Raise AudienceError if a file begins with the byte order mark of another encoding."""
     beginning = file.read(4)
     file.seek(0)
-    if encoding != "utf-8-sig":
+    for mark, (found, *others) in _MARKED.items():
+        if not beginning.startswith(mark):
+            continue
+        if codecs.lookup(encoding).name not in (found, *others):
+            raise AudienceError(
+                f"the file {name} begins as {found.upper()} does, which is not {encoding}:"
+                f" set 'encoding' to {found}, or save the file as UTF-8"
+            )
         return
-    if beginning in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
-        found, way = "UTF-32", "utf-32"
-    elif beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        found, way = "UTF-16, as spreadsheets write 'Unicode text'", "utf-16"
-    else:
-        return
-    raise AudienceError(
-        f"the file {name} is in {found}: set 'encoding' to {way}, or save the file as UTF-8"
-    )
 
 
 def refuse_endless_header(name: str, file: BinaryIO, table: Table, looked_at: int) -> None:

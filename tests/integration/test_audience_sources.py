@@ -157,13 +157,6 @@ CSV_ERRORS = [
         {"encoding": "utf-7"},
         "0xff in line 2",
     ),
-    ("\ufeffemail,n\na@b.de,x\n".encode("utf-32-le"), {}, "is in UTF-32: set 'encoding' to utf-32"),
-    ("\ufeffemail,n\na@b.de,x\n".encode("utf-32-be"), {}, "is in UTF-32: set 'encoding' to utf-32"),
-    (
-        "\ufeffemail,n\na@b.de,x\n".encode("utf-16-le"),
-        {},
-        "'Unicode text': set 'encoding' to utf-16,",
-    ),
     ("email,n\na@b.de,Zo\u00eb".encode()[:-1], {}, "ends in the middle of a character"),
     ('email,n\n"a@b.de,x\n' + "a@b.de,x\n" * 500_000, {}, "a quote that is never closed"),
 ]
@@ -179,6 +172,32 @@ def test_the_error_for_an_unreadable_csv_file_gives_the_reason(
         read(file(content), **fields)
 
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "declared", "advised"),
+    [
+        ("utf-16-le", "utf-8", "utf-16"),  # as spreadsheets write "Unicode text"
+        ("utf-16-be", "cp1252", "utf-16"),
+        ("utf-16-be", "utf-16-le", "utf-16"),
+        ("utf-16-le", "utf-32", "utf-16"),
+        ("utf-32-le", "utf-8", "utf-32"),
+        ("utf-32-le", "UTF_16", "utf-32"),
+        ("utf-32-be", "utf-16", "utf-32"),
+        ("utf-8", "cp1252", "utf-8"),  # names would be garbled, and nothing be refused
+        ("utf-8", "latin-1", "utf-8"),
+        ("utf-8", "utf-16", "utf-8"),
+    ],
+)
+def test_a_byte_order_mark_tells_that_another_encoding_was_declared(
+    file: MakeFile, written: str, declared: str, advised: str
+) -> None:
+    content = "\ufeffname,email\nZo\u00eb,a@b.de\n".encode(written)
+    with pytest.raises(AudienceError, match=f"set 'encoding' to {advised},"):
+        read(file(content), encoding=declared)
+    for fitting in {written, advised}:
+        (recipient,), _ = read(file(content), encoding=fitting)
+        assert recipient["name"] == "Zo\u00eb"
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "missing.parquet", ".", "file.csv/below.csv"])
