@@ -49,13 +49,15 @@ def status(
 
 
 def show_report(report: Report, *, as_json: bool) -> None:
-    """Print the state of a campaign: a table of its connections, and why any is down."""
+    """Print the state of a campaign: a table of its connections, and what is down or held."""
     if as_json:
         show("", report_values(report), as_json=True)
         return
     show_table(*_rows(report))
     for name, reason in report.down.items():
         print(f"{name} is down: {reason}")
+    for held in report.held if report.open else ():
+        print(f"{held}: decide with `mailsluice decide {report.campaign}`")
 
 
 def _show_providers(name: str, *, as_json: bool) -> None:

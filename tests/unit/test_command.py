@@ -305,3 +305,14 @@ def test_the_state_of_a_campaign_shows_who_moved(capsys: pytest.CaptureFixture[s
     assert re.search(r"connection\W+assigned\W+recipients\W+sent", table)
     assert re.search(r"red\W+100\W+20\W+20", table)
     assert re.search(r"ses\W+0\W+80\W+80", table)
+
+
+def test_a_report_says_what_waits_for_a_decision(capsys: pytest.CaptureFixture[str]) -> None:
+    routes = [RouteReport("red", 100, {RecipientStatus.SENT: 20, RecipientStatus.PENDING: 80})]
+    report = Report("spring", 100, 100, {}, routes, held=["red is held: too many bounces"])
+    show_report(report, as_json=False)
+    wanted = "red is held: too many bounces: decide with `mailsluice decide spring`"
+    assert wanted in capsys.readouterr().out
+    routes = [RouteReport("red", 100, {RecipientStatus.SENT: 100})]
+    show_report(replace(report, routes=routes), as_json=False)
+    assert "decide" not in capsys.readouterr().out
