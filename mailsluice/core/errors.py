@@ -29,8 +29,8 @@ class CampaignBusyError(CampaignError):
     def __init__(self, name: str, owner: str) -> None:
         self.owner = owner
         super().__init__(
-            f"campaign {name!r} is being sent by run {owner!r}; one run at a time: "
-            "wait for it, or cancel it first"
+            f"campaign {name!r} is being sent by run {owner!r}; one run at a time: wait for it, or"
+            " suspend it first (to cancel it would end the campaign for good)"
         )
 
 
