@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from mailsluice.oauth.client import OAuth
 from mailsluice.smtp.connection import Security
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=ConfigDict(hide_input_in_errors=True))
 class MailboxAccount:
     """An IMAP mailbox: how to log in, and which folders to use."""
 

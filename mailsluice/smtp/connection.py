@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from enum import StrEnum
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from mailsluice.campaign.identity import SenderIdentity
-from mailsluice.campaign.throttle import ProviderThrottle, ProviderThrottles
+from mailsluice.campaign.throttle import ProviderThrottles
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.limits import limits, refuse_no_calendar
 from mailsluice.oauth.client import OAuth
@@ -26,9 +27,13 @@ class Security(StrEnum):
     """TLS from the first byte (RFC 8314)."""
 
 
-@dataclass(frozen=True, slots=True)
+# Checked, because a `security` of another type would be taken for one of the encryptions.
+@dataclass(frozen=True, slots=True, config=ConfigDict(hide_input_in_errors=True))
 class Connection:
-    """An SMTP connection. Limits hold at the server, in trailing windows or by calendar."""
+    """An SMTP connection. Limits hold at the server, in trailing windows or by calendar.
+
+    Raises pydantic's ValidationError, which is a ValueError, for a wrong value.
+    """
 
     name: str
     host: str
@@ -66,7 +71,7 @@ class Connection:
     month_begins_on: int = 1
     calendar_timezone: str | None = None
     """The time zone in which days and months begin; None: UTC."""
-    per_provider: tuple[ProviderThrottle, ...] = ()
+    per_provider: ProviderThrottles = ()
     """The limits of the mail to single mailbox providers."""
     warm_up: WarmUp = field(default_factory=WarmUp)
     timeout_seconds: float = 60.0
@@ -86,18 +91,10 @@ class Connection:
         return host_key(self.host)
 
     def __post_init__(self) -> None:
-        """Check the numbers, and limits of mailbox providers, which may be mappings.
-
-        Raises ValueError, which names the field.
-        """
         _refuse_nothing(self)
         refuse_no_calendar(self)
-        if self.per_provider:
-            checked = _PER_PROVIDER.validate_python([*self.per_provider])
-            object.__setattr__(self, "per_provider", checked)
 
 
-_PER_PROVIDER: TypeAdapter[tuple[ProviderThrottle, ...]] = TypeAdapter(ProviderThrottles)
 _SHOWN = (
     "max_sessions",
     "max_sessions_per_host",
@@ -168,7 +165,7 @@ def _is_shown(name: str) -> bool:
     return name in _SHOWN or name.startswith("per_")
 
 
-def _shown(value: float | tuple[ProviderThrottle, ...] | None) -> str:
+def _shown(value: float | ProviderThrottles | None) -> str:
     if isinstance(value, tuple):
         return (
             ", ".join(f"{entry.provider} {limit}" for entry in value for limit in limits(entry))

@@ -1,7 +1,8 @@
-"""The changes of a connection, for a log."""
+"""The fields of a connection as programs give them, and its changes for a log."""
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from datetime import date
 from typing import Any, cast
@@ -9,10 +10,11 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from mailsluice.bounces.mailbox import MailboxAccount
 from mailsluice.campaign.throttle import ProviderThrottle
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.oauth.client import OAuth
-from mailsluice.smtp.connection import Connection, differences
+from mailsluice.smtp.connection import Connection, Security, differences
 
 BEFORE = Connection(
     "red", "smtp.example.com", 587, username="me", password="secret", per_minute=100
@@ -95,3 +97,45 @@ def test_quotas_begin_at_times_that_every_calendar_has(wrong: dict[str, Any], er
 def test_a_count_below_one_is_refused() -> None:
     with pytest.raises(ValueError, match="per_hour of connection 'red' is 0: give 1 or more"):
         Connection("red", "mail.example.com", 25, per_hour=0)
+
+
+@pytest.mark.parametrize("security", Security)
+def test_an_encryption_may_be_named_by_its_word(security: Security) -> None:
+    """A word that is not taken for the encryption would send the password in clear."""
+    named: Any = security.value
+    connection = Connection("red", "mx.example", 587, security=named)
+    assert connection.security is security
+    assert pickle.loads(pickle.dumps(connection)) == connection
+    assert MailboxAccount("mx.example", "ann", security=named).security is security
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"security": "TLS please"},
+        {"security": None},
+        {"security": True},
+        {"allow_plain_password": "never"},
+        {"password": 7},
+        {"max_sessions": "many"},
+        {"max_sessions": 0},
+        {"per_provider": [{"provider": "google"}]},
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_refused_by_the_name_of_its_field(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(ValueError, match=name):
+        Connection("red", "mx.example", 587, **wrong)
+
+
+def test_numbers_and_limits_may_be_those_of_a_configuration_file() -> None:
+    values: dict[str, Any] = {
+        "port": "587",
+        "allow_plain_password": "false",
+        "per_provider": [{"provider": "google", "per_hour": "20"}],
+    }
+    connection = Connection("red", "mx.example", **values)
+    assert connection.port == 587
+    assert not connection.allow_plain_password
+    assert connection.per_provider[0].per_hour == 20
