@@ -12,7 +12,10 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 OLDEST := .venv-oldest
 
-.PHONY: demo test test-oldest coverage measured thorough simulations chaos bench serve cluster image check links lock
+.PHONY: install demo test test-oldest coverage measured thorough simulations chaos bench serve cluster image check \
+  links lock
+
+install: $(RUNTIME) ## .venv, as every other target sets it up
 
 demo: $(RUNTIME) ## a real campaign through two local SMTP servers, 70/30
 	@$(BIN)/python -m deployments.demo

@@ -76,7 +76,7 @@ def crashed_goes_on() -> Automation:
     """Schedules a crashed run again, unless it was started MAX_STARTS times.
 
     A run that crashes twice within ten seconds is left crashed as well. (Without a window the
-    server now and then acts twice on one event, and the second time would hit the run anew.)
+    server now and then acts twice on one event, and the second time would hit the run again.)
     """
     starts = [str(number) for number in range(1, MAX_STARTS)]
     return Automation(
@@ -95,7 +95,7 @@ def crashed_goes_on() -> Automation:
             ChangeFlowRunState(
                 state=StateType.SCHEDULED,
                 name="AwaitingRetry",
-                message="the run crashed: it goes on where it stopped",
+                message="the run crashed: it continues where it stopped",
             )
         ],
     )
