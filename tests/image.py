@@ -23,7 +23,8 @@ from prefect.settings import (
 )
 
 from blocks import SMTPConnection
-from deployments.cluster import Cluster, Member
+from deployments.cluster.cluster import Cluster
+from deployments.cluster.member import Member
 from deployments.image import IMAGE, ROOT, ImageError, require, run
 from tests.eventually import eventually
 from tests.saved_blocks import save

@@ -25,7 +25,8 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from deployments.cluster import Cluster, ClusterError
+from deployments.cluster.cluster import Cluster
+from deployments.cluster.member import ClusterError
 from deployments.cluster.programs import program
 from tests.forked.member import start_member
 from tests.groups import items_beside

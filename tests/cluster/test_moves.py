@@ -14,7 +14,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlo
 from prefect.client.schemas.objects import FlowRun, StateType
 
 from blocks import SMTPConnection
-from deployments.cluster import Cluster
+from deployments.cluster.cluster import Cluster
 from mailsluice.store import Database
 from mailsluice.store.schema import campaigns, recipients
 from tests.cluster.conftest import PATIENCE_SECONDS

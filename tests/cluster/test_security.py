@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from websockets import ConnectionClosedError, Subprotocol
 from websockets.sync.client import connect
 
-from deployments.cluster import Cluster
+from deployments.cluster.cluster import Cluster
 from mailsluice.store.database import Database
 from tests.cluster.conftest import PATIENCE_SECONDS
 

@@ -29,7 +29,7 @@ from prefect_redis.lease_storage import ConcurrencyLeaseStorage
 from redis.asyncio import Redis
 
 from blocks import SMTPConnection
-from deployments.cluster import Cluster
+from deployments.cluster.cluster import Cluster
 from deployments.cluster.member import Member
 from flows.support.session_slots.lease_file import take_over
 from mailsluice.store import Database

@@ -21,7 +21,7 @@ from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
-from deployments.cluster import Cluster
+from deployments.cluster.cluster import Cluster
 from tests.cluster.conftest import PATIENCE_SECONDS
 from tests.eventually import eventually as eventually_within
 from tests.serving import ONE_REQUEST
