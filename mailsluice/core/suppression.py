@@ -24,10 +24,17 @@ class Suppression(NamedTuple):
     @property
     def why(self) -> str:
         """Why a recipient got no mail, as stored with the recipient."""
-        day = (
-            f", {datetime.fromtimestamp(self.created_at, UTC):%Y-%m-%d}" if self.created_at else ""
-        )
+        day = f", {datetime.fromtimestamp(self.moment, UTC):%Y-%m-%d}" if self.moment else ""
         return f"{self.reason}: {self.source}{day}"
+
+    @property
+    def moment(self) -> float | None:
+        """`created_at` if a calendar has that day, else None.
+
+        Imports of earlier versions stored any number that a list gave as a date.
+        """
+        since = self.created_at
+        return since if since is not None and _FIRST_YEAR <= since < _END_OF_YEARS else None
 
     @property
     def kind(self) -> SuppressionReason:
@@ -36,6 +43,8 @@ class Suppression(NamedTuple):
 
 
 _KNOWN = frozenset(SuppressionReason)
+_FIRST_YEAR = datetime(1, 1, 1, tzinfo=UTC).timestamp()
+_END_OF_YEARS = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 
 def held_back(counts: Mapping[str, int]) -> str:

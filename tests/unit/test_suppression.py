@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from mailsluice.core.suppression import Suppression, held_back
@@ -44,4 +46,14 @@ def test_a_suppression_gives_its_reason_source_and_day() -> None:
     assert Suppression("a@b.de", "bounced", "smtp red", 86_400.0).why == (
         "bounced: smtp red, 1970-01-02"
     )
+    assert Suppression("a@b.de", "bounced", "smtp red", 253_402_214_399.0).why.endswith(
+        "9999-12-30"
+    )
     assert Suppression("a@b.de", "gone fishing", "x").kind is SuppressionReason.MANUAL
+
+
+@pytest.mark.parametrize(
+    "since", [1.7e15, 1.7e18, 1e300, -1e15, math.inf, -math.inf, math.nan, None]
+)
+def test_a_stored_date_that_no_calendar_has_is_left_out(since: float | None) -> None:
+    assert Suppression("a@b.de", "bounced", "smtp red", since).why == "bounced: smtp red"

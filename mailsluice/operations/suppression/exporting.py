@@ -43,7 +43,8 @@ def export_suppressions(
 ) -> ExportedSuppressions:
     """Write the list, or its entries for these reasons, into a CSV or Parquet file.
 
-    The columns are email, reason, source and date (UTC), as `import_suppressions` reads them.
+    The columns are email, reason, source and date (UTC), as `import_suppressions` reads them. The
+    date is empty if no calendar has the stored one.
     Raises TableFileError when the file cannot be written.
     """
     path = check_path(path, overwrite)
@@ -55,5 +56,6 @@ def _tables(
     suppressions: Suppressions, reasons: Collection[SuppressionReason]
 ) -> Iterator[pa.Table]:
     for rows in suppressions.rows(reasons):
-        *texts, at = zip(*rows, strict=True)
-        yield pa.table(dict(zip(_SCHEMA.names, [*texts, moments(at)], strict=True)), schema=_SCHEMA)
+        *texts, _ = zip(*rows, strict=True)
+        dates = moments([row.moment for row in rows])
+        yield pa.table(dict(zip(_SCHEMA.names, [*texts, dates], strict=True)), schema=_SCHEMA)
