@@ -21,10 +21,10 @@ async def import_suppressions(
 ) -> State[Any]:
     """Import the addresses of a file or a query into the suppression list.
 
-    The columns reason (or type), source and date (or created) are read where they exist. A reason
-    may be one of Mailsluice or a name that SendGrid, Mailgun, Amazon SES, SparkPost, Postmark or
-    Mailchimp use. Bad rows are counted and listed by number. A second import of the same rows
-    changes nothing. Returns the `Change`.
+    The columns for reason, source and date are read where they exist, under the headings of
+    Mailsluice, SendGrid, Amazon SES, SparkPost, Postmark, Mailchimp or Brevo. A reason may be one
+    of Mailsluice or a word of these providers. Bad rows are counted and listed by number. A second
+    import of the same rows changes nothing. Returns the `Change`.
 
     Args:
         addresses: Where the addresses are.

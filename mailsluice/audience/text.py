@@ -24,7 +24,7 @@ def to_text(values: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(kind):
         values = _moments(values)
     elif pa.types.is_nested(kind):
-        values = pa.array([_json(value) for value in values.to_pylist()], TEXT)
+        values = pa.array([_json(value) for value in values], TEXT)
     return pc.fill_null(values.cast(TEXT), "")
 
 
@@ -43,5 +43,9 @@ def _moments(values: pa.Array) -> pa.Array:
     return pc.strftime(values, format=f"%Y-%m-%dT%H:%M:%S{zone}")
 
 
-def _json(value: object) -> str | None:
+def _json(cell: pa.Scalar) -> str | None:
+    try:
+        value = cell.as_py()
+    except OverflowError:  # a date in it that Python has no value for
+        return "<value out of range>"  # as Arrow writes dates that are not in a list
     return None if value is None else orjson.dumps(value, default=str).decode()

@@ -24,15 +24,19 @@ class SuppressionReason(StrEnum):
 WISHES = frozenset((SuppressionReason.COMPLAINED, SuppressionReason.UNSUBSCRIBED))
 """The wishes of the owner of an address, which only the owner may take back."""
 
-# The letters of reasons in exports of SendGrid, Mailgun, SES, SparkPost, Postmark and Mailchimp.
+# The letters of reasons in exports of SendGrid, Mailgun, SES, SparkPost, Postmark, Mailchimp and
+# Brevo, and of usual variants.
 _WORDS = {
-    SuppressionReason.COMPLAINED: "complained complaint complaints spam spamcomplaint spamreport"
-    " spamreports",
-    SuppressionReason.UNSUBSCRIBED: "unsubscribed unsubscribe unsubscribes groupunsubscribe"
-    " listunsubscribe unsubscribelink globalunsubscribe optout optedout",
-    SuppressionReason.BOUNCED: "bounced bounce bounces hardbounce bouncerule cleaned invalid"
-    " invalidemail invalidemails",
-    SuppressionReason.MANUAL: "manual manualsuppression manuallyadded",
+    SuppressionReason.COMPLAINED: "complained complain complaint complaints spam abuse"
+    " spamcomplaint spamcomplaints spamreport spamreports contactflaggedasspam flaggedasspam"
+    " markedasspam reportedspam reportedasspam",
+    SuppressionReason.UNSUBSCRIBED: "unsubscribed unsubscribe unsubscribes unsub groupunsubscribe"
+    " groupunsubscribes listunsubscribe unsubscribelink globalunsubscribe globalunsubscribes"
+    " unsubscribedviama unsubscribedviaemail unsubscribedviaapi unsubscribedviaemaillink"
+    " optout optedout",
+    SuppressionReason.BOUNCED: "bounced bounce bounces hardbounce hardbounces hardbounced"
+    " bouncerule permanentbounce cleaned invalid invalidemail invalidemails",
+    SuppressionReason.MANUAL: "manual manualsuppression manuallyadded compliance adminblocked",
     SuppressionReason.IMPORTED: "imported import",
 }
 _REASONS = {word: reason for reason, words in _WORDS.items() for word in words.split()}

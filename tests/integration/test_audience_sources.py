@@ -231,6 +231,10 @@ PARQUET_COLUMNS = {
     "category": (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
     "list": (pa.array([["x", "ü"], None]), ['["x","ü"]', ""]),
     "struct": (pa.array([{"a": 1}, None]), ['{"a":1}', ""]),
+    "far moments": (
+        pa.array([[1 << 62], [0]]).cast(pa.list_(pa.timestamp("ms"))),
+        ["<value out of range>", '["1970-01-01T00:00:00"]'],
+    ),
     "bytes": (pa.array([b"x", None]), ["x", ""]),
     "nothing": (pa.nulls(2), ["", ""]),
 }

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+from datetime import datetime, timedelta, timezone
 from itertools import permutations
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from mailsluice.audience.address import normalise
 from mailsluice.audience.chunk import as_array
@@ -96,6 +99,48 @@ def test_an_import_keeps_reason_source_and_date(database: Database, tmp_path: Pa
     assert done.summary() == "7 rows: 5 new, 0 on the list already, 2 bad"
 
 
+def test_an_unreadable_date_costs_no_other_row(database: Database, tmp_path: Path) -> None:
+    bad = ["9999-12-31", "0001-01-01T00:00:00", "1000-01-01", "2262-04-12", "1e300", "-1", "now"]
+    good = ["2026-01-02", "1767312000000000", "20260102", "2.1.2026", ""]
+    text = "".join(f"{i}@b.de,{date}\n" for i, date in enumerate(bad + good))
+    done = imported(database, tmp_path / "x.csv", f"email,date\n{text}")
+    assert done.new == len(bad + good)
+    assert done.notes()[0] == f"{len(bad)} rows have an unreadable date, and got today's"
+    since = [listed(database)[f"{i}@b.de"][2] or 0 for i in range(done.new)]
+    now, day = since[-1], 1_767_312_000.0
+    assert since[len(bad) : -1] == [day] * 4
+    assert since[: len(bad)] == pytest.approx([now] * len(bad), abs=60)
+
+
+def test_the_order_of_day_and_month_is_the_same_in_the_whole_list(
+    database: Database, tmp_path: Path
+) -> None:
+    """The row that shows the order may come long after the first row that needs it."""
+    rows = [f"user{i}@example.com,03/04/2026" for i in range(60_000)]
+    text = "\n".join(["email,date", *rows, "last@example.com,13/04/2026 10:00", ""])
+    assert imported(database, tmp_path / "x.csv", text).other_dates == 0
+    since = {since for _, _, since in listed(database).values()}
+    assert since == {1_775_174_400.0, 1_776_074_400.0}  # 3 April, 13 April 10:00
+
+
+def test_odd_types_of_a_parquet_file_are_read_as_text(database: Database, tmp_path: Path) -> None:
+    zone = timezone(timedelta(hours=2))
+    table = {
+        "email": ["a@b.de", "b@b.de", None],
+        "reason": pa.array([1.5, None, 2.0]),
+        "source": pa.array([[1, 2], None, []]),
+        "date": pa.array(
+            [datetime(2026, 1, 2, 2, tzinfo=zone), datetime(9999, 1, 1, tzinfo=zone), None]
+        ),
+    }
+    path = tmp_path / "list.parquet"
+    parquet.write_table(pa.table(table), path)
+    source = RecipientSource(path=str(path))
+    done = import_suppressions(database, source, SuppressionReason.MANUAL, no_database)
+    assert (done.new, done.bad, done.other_reasons, done.other_dates) == (2, 1, 1, 1)
+    assert listed(database)["a@b.de"] == ("manual", "[1,2]", 1_767_312_000.0)
+
+
 def test_a_source_with_u0000_is_stored(database: Database) -> None:
     """PostgreSQL stores no U+0000 in a text; one row must not stop an import."""
     Suppressions(database).add(["nul@example.com"], reason="bounced", source="a\0b\\u0000")
@@ -127,8 +172,8 @@ def test_a_query_may_be_imported(database: Database, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["list.csv", "list.parquet"])
 def test_an_export_can_be_imported(database: Database, tmp_path: Path, name: str) -> None:
-    text = f"email,reason,source,date\n{ANN},bounced,smtp red,2026-01-02\nb@c.de,manual,me,1\n"
-    imported(database, tmp_path / "x.csv", text)
+    text = f"{ANN},bounced,smtp red,2026-01-02\nb@c.de,manual,-me,1767312000\n"
+    imported(database, tmp_path / "x.csv", f"email,reason,source,date\n{text}")
     before, path = listed(database), tmp_path / name
     assert export_suppressions(database, path).rows == 2
     Suppressions(database).remove(before, even_wishes=True)
@@ -137,34 +182,56 @@ def test_an_export_can_be_imported(database: Database, tmp_path: Path, name: str
     assert listed(database) == before
 
 
+def test_stored_dates_that_no_calendar_has_are_exported_as_empty(
+    database: Database, tmp_path: Path
+) -> None:
+    """Imports of earlier versions stored microseconds and worse as seconds."""
+    dates = {"a@b.de": 1.7e15, "b@b.de": 1.7e18, "c@b.de": 1e300, "d@b.de": 1_767_312_000.0}
+    with database.write() as transaction:
+        rows = [Suppression(email, "bounced", "x", since) for email, since in dates.items()]
+        Suppressions(database).write(transaction, rows)
+    path = tmp_path / "list.csv"
+    export_suppressions(database, path)
+    with path.open(newline="") as file:
+        exported = [row["date"] for row in csv.DictReader(file)]
+    assert exported == ["", "", "", "2026-01-02T00:00:00.000Z"]
+
+
 _LOCAL = st.from_regex(r"['=+-]{0,3}[a-z]{1,5}", fullmatch=True)
+_SOURCE = st.from_regex(r"['=+@-]{0,3}[a-z]{1,5}", fullmatch=True)
 
 
-@given(st.sets(_LOCAL, min_size=1, max_size=5), st.sampled_from(["list.csv", "list.parquet"]))
+@given(
+    st.dictionaries(_LOCAL, _SOURCE, min_size=1, max_size=5),
+    st.sampled_from(["list.csv", "list.parquet"]),
+)
 @settings(
     max_examples=examples(25),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_an_imported_export_gives_the_same_addresses(
-    database: Database, tmp_path: Path, locals_: set[str], name: str
+def test_an_imported_export_gives_the_same_list(
+    database: Database, tmp_path: Path, sources: dict[str, str], name: str
 ) -> None:
-    emails = {f"{local}@example.com" for local in locals_}
+    before = {
+        f"{local}@example.com": (SuppressionReason.MANUAL, source, 1_767_312_000.0)
+        for local, source in sources.items()
+    }
     path = tmp_path / name
     with database.write() as transaction:
         transaction.execute(sa.delete(suppressions))
-        rows = [Suppression(email, SuppressionReason.MANUAL, "=by hand") for email in emails]
+        rows = [Suppression(email, *entry) for email, entry in before.items()]
         Suppressions(database).write(transaction, rows)
     export_suppressions(database, path, overwrite=True)
     if path.suffix == ".csv":
         with path.open(newline="") as file:
             assert not any(cell[:1] in "=+-@" for row in csv.reader(file) for cell in row if cell)
     else:
-        assert set(pd.read_parquet(path)["email"]) == emails
+        assert set(pd.read_parquet(path)["email"]) == set(before)
     with database.write() as transaction:
         transaction.execute(sa.delete(suppressions))
     source = RecipientSource(path=str(path))
     import_suppressions(database, source, SuppressionReason.IMPORTED, no_database)
-    assert set(listed(database)) == emails
+    assert listed(database) == before
 
 
 def test_an_export_can_be_limited_to_reasons(database: Database, tmp_path: Path) -> None:
@@ -220,8 +287,9 @@ def test_a_bad_row_is_reported_by_its_number(database: Database, tmp_path: Path)
 
 def test_an_import_notes_apostrophes_before_addresses(database: Database, tmp_path: Path) -> None:
     done = imported(database, tmp_path / "x.csv", "email\n'ann@example.com\nbob@example.com\n")
-    (note,) = done.notes()
-    assert note.startswith("1 rows have an address that begins with an apostrophe")
+    first, second = done.notes()
+    assert first.startswith("1 rows have an address that begins with an apostrophe")
+    assert second.endswith("so all rows got the one in the form: imported")
 
 
 def test_soft_bounces_before_a_removal_no_longer_count(database: Database) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from mailsluice.audience.address import normalise
@@ -16,17 +19,16 @@ from mailsluice.audience.source import read_chunks
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
 from mailsluice.core.suppression import Suppression
-from mailsluice.core.suppression_reason import SuppressionReason, reason_of
+from mailsluice.core.suppression_reason import SuppressionReason
+from mailsluice.operations.suppression.dates import DateReader
+from mailsluice.operations.suppression.headings import DATE, SOURCE, Headings
+from mailsluice.operations.suppression.reasons import read_reasons
 from mailsluice.store import Database, Suppressions
 
 SHOWN_BAD_ROWS = 100
 NO_ADDRESS = "not an address that mail can be sent to"
 _MALFORMED = "not as many fields as the header"
-_REASON = ("reason", "type")
-_SOURCE = ("source",)
-_DATE = ("date", "created", "createdat", "lastupdatetime", "timestamp")
-"""Names of columns in the exports of common providers, reduced to letters."""
-_MILLISECONDS = 1e11  # as seconds, this would be the year 5138
+_DAY = 86_400
 
 
 @dataclass(slots=True)
@@ -42,6 +44,10 @@ class Imported:
     """The first bad rows: number (1 is the first row after the header), and what is wrong."""
     other_reasons: int = 0
     """Rows with an unknown reason, which got the default reason."""
+    default: SuppressionReason = SuppressionReason.IMPORTED
+    """The reason of rows that give none."""
+    gives_reasons: bool = False
+    """Whether the source has a column for reasons."""
     other_dates: int = 0
     """Rows with an unreadable date, which got the present date."""
     apostrophes: int = 0
@@ -65,7 +71,13 @@ class Imported:
                 " rows suppress no recipient; correct the file and import it again",
             ),
         ]
-        return [f"{number:,} {text}" for number, text in notes if number]
+        counted = [f"{number:,} {text}" for number, text in notes if number]
+        if self.new + self.known and not self.gives_reasons:
+            counted.append(
+                "no column (reason, type) gives the reasons, so all rows got the one in the form:"
+                f" {self.default}"
+            )
+        return counted
 
 
 def import_suppressions(
@@ -82,7 +94,7 @@ def import_suppressions(
     Args:
         database: The state database.
         source: The file or query.
-        reason: The reason of rows that give none, or one that `reason_of` does not know.
+        reason: The reason of rows that give none, or one that `read_reasons` does not know.
         connect: Returns the engine of a database by its name.
         storages: The storages that sources name.
 
@@ -93,10 +105,18 @@ def import_suppressions(
         raise AudienceError(
             "there is no source of addresses: give a file, a URL, or a query and its database"
         )
-    suppressions, done = Suppressions(database), Imported()
+    suppressions, done = Suppressions(database), Imported(default=reason)
+    chunks = partial(read_chunks, source, connect=connect, storages=storages)
+    is_csv = not (source.query or source.is_parquet)
+    dates = DateReader(
+        time.time() + _DAY,
+        lambda: (Headings(chunk.variables, is_csv=is_csv).texts(DATE) for chunk in chunks()),
+    )
     where = f"import {source.file_name or f'from {source.database}'}"
-    for chunk in read_chunks(source, connect=connect, storages=storages):
-        rows = _rows(chunk, reason, where, done)
+    for chunk in chunks():
+        good = _good(chunk, done)
+        headings = Headings(chunk.variables[good.rows], is_csv=is_csv)
+        rows = _rows(good.emails, headings, dates, where, done)
         with database.write() as transaction:
             new = suppressions.write(transaction, rows)
         done.new += new
@@ -105,7 +125,14 @@ def import_suppressions(
     return done
 
 
-def _rows(chunk: Chunk, reason: SuppressionReason, where: str, done: Imported) -> list[Suppression]:
+class _Good(NamedTuple):
+    """The rows of a chunk that have an address."""
+
+    rows: npt.NDArray[np.bool_]
+    emails: pd.Series[str]
+
+
+def _good(chunk: Chunk, done: Imported) -> _Good:
     checked = normalise(chunk.email)
     good = (checked["reason"] == "").to_numpy(bool)
     bad = dict.fromkeys(chunk.rows[~good].tolist(), NO_ADDRESS)
@@ -113,46 +140,21 @@ def _rows(chunk: Chunk, reason: SuppressionReason, where: str, done: Imported) -
     done.bad += len(bad)
     done.bad_rows += sorted(bad.items())[: SHOWN_BAD_ROWS - len(done.bad_rows)]
     done.apostrophes += int(checked["email"].str.startswith("'").sum())
-    given = chunk.variables[good]
-    sources = _column(given, _SOURCE)
+    return _Good(good, checked["email"][good])
+
+
+def _rows(
+    emails: pd.Series[str], headings: Headings, dates: DateReader, where: str, done: Imported
+) -> list[Suppression]:
+    read = read_reasons(headings)
+    done.other_reasons += read.unknown
+    done.gives_reasons |= read.is_given
+    texts = headings.texts(DATE)
+    since = dates.read(texts)
+    done.other_dates += int((since.isna() & (texts != "")).sum())
     return [
-        Suppression(email, why, source or where, at)
+        Suppression(email, why or done.default, source or where, None if at != at else at)
         for email, why, source, at in zip(
-            checked["email"][good],
-            _reasons(_column(given, _REASON), reason, done),
-            sources,
-            _dates(_column(given, _DATE), done),
-            strict=True,
+            emails, read.reasons, headings.texts(SOURCE), since.tolist(), strict=True
         )
     ]
-
-
-def _column(given: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:
-    """The first column with one of these names, or a column of empty texts."""
-    by_name = {re.sub(r"[^a-z]", "", name.lower()): name for name in reversed(given.columns)}
-    for name in names:
-        if name in by_name:
-            return given[by_name[name]].str.strip()
-    return pd.Series("", index=given.index, dtype="str")
-
-
-def _reasons(
-    texts: pd.Series[str], default: SuppressionReason, done: Imported
-) -> list[SuppressionReason]:
-    known = {text: reason_of(text) for text in texts.unique()}
-    done.other_reasons += sum(bool(text) and known[text] is None for text in texts)
-    return [known[text] or default for text in texts]
-
-
-def _dates(texts: pd.Series[str], done: Imported) -> list[float | None]:
-    """Seconds since the epoch, from ISO 8601, RFC 5322, seconds or milliseconds."""
-    if not texts.any():
-        return [None] * len(texts)
-    numbers = pd.to_numeric(texts, errors="coerce")
-    seconds = numbers.where(numbers < _MILLISECONDS, numbers / 1_000)
-    words = texts.where(numbers.isna(), "")
-    moments = pd.to_datetime(words, errors="coerce", utc=True, format="mixed")
-    epoch = pd.Timestamp(0, tz="UTC")
-    seconds = seconds.fillna((moments - epoch) / pd.Timedelta(seconds=1))
-    done.other_dates += int((seconds.isna() & (texts != "")).sum())
-    return [None if pd.isna(moment) else float(moment) for moment in seconds]
