@@ -60,6 +60,14 @@ def normalise(raw: pd.Series[str]) -> pd.DataFrame:
     return result
 
 
+def wildcards(emails: pd.Series[str]) -> int:
+    """Count addresses that look like a pattern for many (`*@example.com`, `%@example.com`).
+
+    They are valid (RFC 5322 section 3.2.3), and stand for one mailbox of that name.
+    """
+    return int(pc.match_substring_regex(as_array(emails), r"\*|^%+@").true_count)
+
+
 def _plain(text: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
     """Return which texts have the common form, and their addresses and domains."""
     plain = pc.and_(

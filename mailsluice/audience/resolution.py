@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mailsluice.audience.address import normalise
+from mailsluice.audience.address import normalise, wildcards
 from mailsluice.audience.chunk import Chunk, as_array
 from mailsluice.audience.domains import Domains
 from mailsluice.audience.engines import Connect
@@ -78,7 +79,7 @@ def resolve(
     """
     # The C library's memory can be returned to the system; it is as fast, and its peak is lower.
     pa.set_memory_pool(pa.system_memory_pool())
-    excluded, bad_exclusions = _excluded(exclude, connect, storages)
+    exclusions = _excluded(exclude, connect, storages)
     directory = TemporaryDirectory(prefix="mailsluice-audience-", ignore_cleanup_errors=True)
     try:
         spool = Spool(Path(directory.name, "rows"), SCHEMA)
@@ -88,7 +89,7 @@ def resolve(
             if window and window.in_own_zones
             else None
         )
-        reading = _Reading(spool, excluded, suppressed, ranking, zones)
+        reading = _Reading(spool, exclusions.keys, suppressed, ranking, zones)
         trimming = Trimming()
         for source in sources:
             for chunk in read_chunks(source, connect=connect, storages=storages):
@@ -101,7 +102,7 @@ def resolve(
                 "the audience is empty: the source has its columns, but no rows; check the file "
                 "or the query"
             )
-        return _finish(reading, hosted, directory, bad_exclusions)
+        return _finish(reading, hosted, directory, exclusions)
     except BaseException:
         directory.cleanup()
         raise
@@ -180,7 +181,7 @@ def _finish(
     reading: _Reading,
     hosted: Hosted,
     directory: TemporaryDirectory[str],
-    bad_exclusions: int,
+    exclusions: _Exclusions,
 ) -> Audience:
     return_memory(len(reading.verdicts))  # else the memory of the last chunk stays in use
     verdicts = np.frombuffer(reading.verdicts, np.uint8)
@@ -211,21 +212,33 @@ def _finish(
         reading.zones.finish(is_accepted) if reading.zones else None,
         origins,
         reading.apostrophes,
-        bad_exclusions,
+        exclusions.bad,
+        exclusions.wildcards,
         verdicts,
         reading.spool,
         directory,
     )
 
 
+class _Exclusions(NamedTuple):
+    """The excluded addresses."""
+
+    keys: KeySet
+    bad: int
+    """Rows without an address."""
+    wildcards: int
+    """Rows whose address looks like a pattern."""
+
+
 def _excluded(
     sources: Sequence[RecipientSource], connect: Connect, storages: Storages
-) -> tuple[KeySet, int]:
-    """Read the excluded addresses, and count the rows without one, which exclude nobody."""
-    keys, bad = bytearray(), 0
+) -> _Exclusions:
+    """Read the excluded addresses, and count the rows that exclude nobody, or one mailbox only."""
+    keys, bad, patterns = bytearray(), 0, 0
     for source in sources:
         for chunk in read_chunks(source, connect=connect, storages=storages):
             emails = normalise(chunk.email)["email"]
             bad += int((emails == "").sum()) + len(chunk.malformed)
+            patterns += wildcards(emails)
             keys += address_keys(as_array(emails[emails != ""])).tobytes()
-    return KeySet.of(np.frombuffer(keys, np.uint64).reshape(-1, 2)), bad
+    return _Exclusions(KeySet.of(np.frombuffer(keys, np.uint64).reshape(-1, 2)), bad, patterns)

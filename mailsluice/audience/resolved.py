@@ -63,6 +63,8 @@ class Audience:
     """Rows whose address begins with an apostrophe."""
     bad_exclusions: int
     """Rows of the exclusions without an address."""
+    wildcards: int
+    """Rows of the exclusions whose address looks like a pattern."""
     _verdicts: npt.NDArray[np.uint8] = field(repr=False)
     """(read,), by row of the spool."""
     _spool: Spool = field(repr=False)
@@ -116,6 +118,12 @@ class Audience:
             warnings.append(
                 f"{self.bad_exclusions:,} rows of the exclusions have no address that mail could be"
                 " sent to, so they exclude nobody: correct them"
+            )
+        if self.wildcards:
+            warnings.append(
+                f"{self.wildcards:,} rows of the exclusions have a wildcard such as * in the"
+                " address, which stands for itself: they exclude no other mailbox. To exclude a"
+                " whole domain, exclude a query that selects its addresses (WHERE email LIKE ...)"
             )
         warnings += [
             f"{source.source} has no rows: check the file or the query"

@@ -292,6 +292,16 @@ def test_an_import_notes_apostrophes_before_addresses(database: Database, tmp_pa
     assert second.endswith("so all rows got the one in the form: imported")
 
 
+def test_wildcards_are_noted(database: Database, tmp_path: Path) -> None:
+    text = "email,reason\n*@example.com,manual\n%@b.de,manual\na%b@c.de,manual\n@d.de,manual\n"
+    done = imported(database, tmp_path / "x.csv", text)
+    assert (done.new, done.bad) == (3, 1)
+    (note,) = done.notes()
+    assert note.startswith("2 rows have a wildcard such as * in the address")
+    (note,) = add(database, ["*@e.de", ANN], SuppressionReason.MANUAL, "me").notes()
+    assert note.startswith("1 have a wildcard such as * in the address")
+
+
 def test_soft_bounces_before_a_removal_no_longer_count(database: Database) -> None:
     def soft(key: int) -> Bounce:
         return Bounce(str(key), ANN, BounceKind.SOFT, "", "", "x", float(key))

@@ -384,5 +384,14 @@ def test_apostrophes_and_bad_exclusions_are_warned_of(
     assert "example" not in first + second
 
 
+def test_wildcards_in_exclusions_are_warned_of(audience_of: AudienceOf) -> None:
+    audience = audience_of(
+        "email\nann@example.com\n*@example.com\n", exclude="email\n*@example.com\nb*@c.de\n%@d.de\n"
+    )
+    assert accepted(audience) == ["ann@example.com"]  # an asterisk is a letter (RFC 5322)
+    (note,) = audience.notes()
+    assert note.startswith("3 rows of the exclusions have a wildcard")
+
+
 def test_good_lists_cause_no_warnings(audience_of: AudienceOf) -> None:
     assert audience_of("email\nann@example.com\n", exclude="email\nb@c.de\n").notes() == []

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mailsluice.audience.address import normalise
+from mailsluice.audience.address import normalise, wildcards
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import MailsluiceError
 from mailsluice.core.folding import folded
 from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.operations.accounts import read_addresses
-from mailsluice.operations.suppression.importing import NO_ADDRESS, SHOWN_BAD_ROWS
+from mailsluice.operations.suppression.importing import NO_ADDRESS, NO_PATTERNS, SHOWN_BAD_ROWS
 from mailsluice.store import Database, Suppressions
 
 
@@ -33,6 +33,8 @@ class Added:
     """Texts that are not addresses."""
     bad_rows: Sequence[tuple[int, str]]
     """The first of these texts: number, counted from 1, and what is wrong."""
+    wildcards: int = 0
+    """Addresses that look like a pattern."""
 
     def summary(self) -> str:
         """One line with the numbers."""
@@ -42,8 +44,8 @@ class Added:
         return ", ".join(parts)
 
     def notes(self) -> list[str]:
-        """No notes."""
-        return []
+        """Whether addresses may not have been meant as they were read."""
+        return [f"{self.wildcards:,} have {NO_PATTERNS}"] if self.wildcards else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def add(database: Database, given: Iterable[str], reason: SuppressionReason, sou
             "no address was given, so nothing was added: write addresses as name@example.com"
         )
     new = Suppressions(database).add(emails, reason=reason, source=source)
-    return Added(new, len(emails) - new, len(bad), bad[:SHOWN_BAD_ROWS])
+    patterns = wildcards(pd.Series(sorted(emails), dtype="str"))
+    return Added(new, len(emails) - new, len(bad), bad[:SHOWN_BAD_ROWS], patterns)
 
 
 def remove(

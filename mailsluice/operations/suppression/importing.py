@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mailsluice.audience.address import normalise
+from mailsluice.audience.address import normalise, wildcards
 from mailsluice.audience.chunk import Chunk
 from mailsluice.audience.engines import Connect
 from mailsluice.audience.remote.storage import NO_STORAGES, Storages
@@ -27,6 +27,10 @@ from mailsluice.store import Database, Suppressions
 
 SHOWN_BAD_ROWS = 100
 NO_ADDRESS = "not an address that mail can be sent to"
+NO_PATTERNS = (
+    "a wildcard such as * in the address, which stands for itself: they suppress no other mailbox."
+    " To spare a whole domain, leave it out with a query as the campaign's source of recipients"
+)
 _MALFORMED = "not as many fields as the header"
 _DAY = 86_400
 
@@ -52,6 +56,8 @@ class Imported:
     """Rows with an unreadable date, which got the present date."""
     apostrophes: int = 0
     """Rows whose address begins with an apostrophe."""
+    wildcards: int = 0
+    """Rows whose address looks like a pattern."""
 
     def summary(self) -> str:
         """One line with the numbers."""
@@ -70,6 +76,7 @@ class Imported:
                 "rows have an address that begins with an apostrophe, which spreadsheets add: these"
                 " rows suppress no recipient; correct the file and import it again",
             ),
+            (self.wildcards, f"rows have {NO_PATTERNS}"),
         ]
         counted = [f"{number:,} {text}" for number, text in notes if number]
         if self.new + self.known and not self.gives_reasons:
@@ -140,6 +147,7 @@ def _good(chunk: Chunk, done: Imported) -> _Good:
     done.bad += len(bad)
     done.bad_rows += sorted(bad.items())[: SHOWN_BAD_ROWS - len(done.bad_rows)]
     done.apostrophes += int(checked["email"].str.startswith("'").sum())
+    done.wildcards += wildcards(checked["email"])
     return _Good(good, checked["email"][good])
 
 
