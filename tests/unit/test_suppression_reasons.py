@@ -52,6 +52,7 @@ def test_the_exports_of_providers_are_understood(header: str, row: str, reason: 
     [
         ("address,created_at", "x,2026-01-02", 0, False),  # Mailgun's complaints
         ("email,source", "x,Spam Complaint", 0, False),
+        ("email,UNSUB_TIME", "x,", 0, False),
         ("email,reason", "x,", 0, True),
         ("email,reason", "x,gone fishing", 1, True),
         ("email,type", "x,transactional", 1, True),

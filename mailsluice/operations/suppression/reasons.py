@@ -51,7 +51,11 @@ def read_reasons(headings: Headings) -> ReadReasons:
     ranks = np.minimum.reduce([_ranks(texts) for texts in words])
     has_word = np.logical_or.reduce([(texts != "").to_numpy(bool) for texts in words])
     unknown = has_word & (ranks == _RANKS[None])
-    return ReadReasons([_REASONS[rank] for rank in ranks.tolist()], int(unknown.sum()), True)
+    return ReadReasons(
+        [_REASONS[rank] for rank in ranks.tolist()],
+        int(unknown.sum()),
+        is_given=bool(columns or has_word.any()),
+    )
 
 
 def _of_sparkpost(headings: Headings) -> list[pd.Series[str]]:
