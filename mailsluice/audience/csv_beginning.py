@@ -11,12 +11,26 @@ from io import StringIO
 from pathlib import PurePath
 from typing import BinaryIO
 
+from mailsluice.audience.blanks import trimmed
 from mailsluice.audience.chunk import MAX_COLUMNS
 from mailsluice.campaign import RecipientSource
 from mailsluice.core.errors import AudienceError
 
 _BEFORE_HEADER = re.compile(r'\ufeff*(?:"?sep=([,;:|\t])"?[ \t]*(?:\r\n|\r|\n))?', re.IGNORECASE)
 """Byte order marks, and a first line with which a spreadsheet declares the delimiter."""
+_OTHER_LINE_ENDS = {
+    "\x0b": "a vertical tab",
+    "\x0c": "a form feed",
+    "\x1c": "a file separator (U+001C)",
+    "\x1d": "a group separator (U+001D)",
+    "\x1e": "a record separator (U+001E)",
+    "\x85": "the line end of mainframes, NEL (U+0085),",
+    "\u2028": "a line separator (U+2028)",
+    "\u2029": "a paragraph separator (U+2029)",
+}
+"""Characters with which some systems end lines. CSV has only CR, LF and both, so a file whose lines
+end otherwise reads as a long header without any row."""
+_ADDRESS = re.compile(r"[^\s@]@[^\s@]+\.[^\s@]")
 _MARKED = {
     codecs.BOM_UTF32_LE: ("utf-32", "utf-32-le"),
     codecs.BOM_UTF32_BE: ("utf-32", "utf-32-be"),
@@ -73,7 +87,7 @@ class Table:
 def begin(name: str, text: str, delimiter: str) -> Table:
     """Read the first piece of a file's text; a first line `sep=;` overrides the delimiter.
 
-    Raises AudienceError if there is no header.
+    Raises AudienceError if there is no header, or if its line has a line end of other systems.
     """
     where, start = f"the file {name}", 0
     if before := _BEFORE_HEADER.match(text):
@@ -83,6 +97,7 @@ def begin(name: str, text: str, delimiter: str) -> Table:
     try:
         header = next(rows, [])
     except csv.Error as error:
+        _refuse_other_line_ends(where, re.split("[\r\n]", text[start:].lstrip(), maxsplit=1)[0])
         raise AudienceError(f"the first line of {name} is not a CSV header: {error}") from None
     first, row = start + lines.tell(), list[str]()
     if len(header) <= MAX_COLUMNS:
@@ -97,10 +112,23 @@ def begin(name: str, text: str, delimiter: str) -> Table:
             f"{where} has zeros between its letters, like UTF-16: set 'encoding' to utf-16-le or"
             " utf-16-be, or save the file as UTF-8"
         )
+    heading, rest = text[start:first], text[first:]
+    _refuse_other_line_ends(where, heading)
     has_ends = len(row) == len(header) + 1 and not row[-1].strip()
     has_line_end = text[first - 1] in "\r\n"
-    heading, rest = text[start:first], text[first:]
     return Table(delimiter, header, has_ends, start, heading, first, rest, has_line_end)
+
+
+def _refuse_other_line_ends(where: str, heading: str) -> None:
+    """Raise AudienceError if the header's line has a character that ends lines elsewhere."""
+    heading = trimmed(heading)
+    for character, name in _OTHER_LINE_ENDS.items():
+        if character in heading:
+            raise AudienceError(
+                f"{where} has {name} in its first line, so its header cannot be told from its rows:"
+                " write the file again with LF or CR LF at the end of each line, and without this"
+                " character in the header"
+            )
 
 
 def delimiter_of(source: RecipientSource) -> str:
@@ -128,6 +156,15 @@ def refuse_other_marks(name: str, file: BinaryIO, encoding: str) -> None:
                 f" set 'encoding' to {found}, or save the file as UTF-8"
             )
         return
+
+
+def refuse_rows_in_header(name: str, table: Table) -> None:
+    """Raise AudienceError if the only line of a file holds addresses."""
+    if not table.beginning.strip() and any(map(_ADDRESS.search, table.header)):
+        raise AudienceError(
+            f"the file {name} has only one line, which holds addresses: give it a header line, and"
+            " a line for each row that ends in LF or CR LF; check 'encoding', too"
+        )
 
 
 def refuse_endless_header(name: str, file: BinaryIO, table: Table, looked_at: int) -> None:

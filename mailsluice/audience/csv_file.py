@@ -22,6 +22,7 @@ from mailsluice.audience.csv_beginning import (
     encoding_of,
     refuse_endless_header,
     refuse_other_marks,
+    refuse_rows_in_header,
 )
 from mailsluice.audience.csv_text import OpenQuoteError, checked, pieces, place_of
 from mailsluice.campaign import RecipientSource
@@ -59,6 +60,7 @@ def read_csv(file: BinaryIO, name: str, source: RecipientSource) -> Iterator[Chu
             renamed=source.renamed,
         )
         refuse_endless_header(name, file, table, _BLOCK_BYTES)
+        refuse_rows_in_header(name, table)
         yield from _chunks(table, chain([table.beginning], text), layout)
     except UnicodeError:
         raise _undecodable(name, file, source.encoding) from None

@@ -79,7 +79,7 @@ def resolve(
     """
     # The C library's memory can be returned to the system; it is as fast, and its peak is lower.
     pa.set_memory_pool(pa.system_memory_pool())
-    exclusions = _excluded(exclude, connect, storages)
+    exclusions = _exclusions(exclude, connect, storages)
     directory = TemporaryDirectory(prefix="mailsluice-audience-", ignore_cleanup_errors=True)
     try:
         spool = Spool(Path(directory.name, "rows"), SCHEMA)
@@ -214,6 +214,7 @@ def _finish(
         reading.apostrophes,
         exclusions.bad,
         exclusions.wildcards,
+        tuple(exclusions.empty),
         verdicts,
         reading.spool,
         directory,
@@ -228,17 +229,24 @@ class _Exclusions(NamedTuple):
     """Rows without an address."""
     wildcards: int
     """Rows whose address looks like a pattern."""
+    empty: list[str]
+    """The labels of sources without rows."""
 
 
-def _excluded(
+def _exclusions(
     sources: Sequence[RecipientSource], connect: Connect, storages: Storages
 ) -> _Exclusions:
     """Read the excluded addresses, and count the rows that exclude nobody, or one mailbox only."""
-    keys, bad, patterns = bytearray(), 0, 0
+    keys, bad, patterns, empty = bytearray(), 0, 0, list[str]()
     for source in sources:
+        rows = 0
         for chunk in read_chunks(source, connect=connect, storages=storages):
             emails = normalise(chunk.email)["email"]
+            rows += len(emails) + len(chunk.malformed)
             bad += int((emails == "").sum()) + len(chunk.malformed)
             patterns += wildcards(emails)
             keys += address_keys(as_array(emails[emails != ""])).tobytes()
-    return _Exclusions(KeySet.of(np.frombuffer(keys, np.uint64).reshape(-1, 2)), bad, patterns)
+        if not rows:
+            empty.append(source.label)
+    known = KeySet.of(np.frombuffer(keys, np.uint64).reshape(-1, 2))
+    return _Exclusions(known, bad, patterns, empty)

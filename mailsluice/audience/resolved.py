@@ -65,6 +65,8 @@ class Audience:
     """Rows of the exclusions without an address."""
     wildcards: int
     """Rows of the exclusions whose address looks like a pattern."""
+    empty_exclusions: tuple[str, ...]
+    """The labels of exclusions without rows."""
     _verdicts: npt.NDArray[np.uint8] = field(repr=False)
     """(read,), by row of the spool."""
     _spool: Spool = field(repr=False)
@@ -125,6 +127,11 @@ class Audience:
                 " address, which stands for itself: they exclude no other mailbox. To exclude a"
                 " whole domain, exclude a query that selects its addresses (WHERE email LIKE ...)"
             )
+        warnings += [
+            f"the exclusions from {label} have no rows, so they exclude nobody: check the file or"
+            " the query"
+            for label in self.empty_exclusions
+        ]
         warnings += [
             f"{source.source} has no rows: check the file or the query"
             for source in self.sources()

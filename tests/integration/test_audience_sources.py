@@ -78,6 +78,8 @@ CSV_CASES = [
     ("email,n\na@b.de,Zoë\n".encode("utf-16"), {"encoding": "utf-16"}, ["Zoë"]),
     ("E-Mail,n\na@b.de,x\n", {"email_column": "e-mail"}, ["x"]),  # in another case
     ("Email,email,n\nno,a@b.de,x\n", {}, ["x"]),  # the exact name first
+    ("\x0cemail,n\x0c\na@b.de,\u2028x\x85\n", {}, ["\u2028x\x85"]),  # line ends elsewhere
+    ("email,n,@handle\na@b.de,x,\n", {}, ["x"]),  # no address
 ]
 
 
@@ -158,6 +160,16 @@ CSV_ERRORS = [
         "0xff in line 2",
     ),
     ("email,n\na@b.de,Zo\u00eb".encode()[:-1], {}, "ends in the middle of a character"),
+    ("email,n\x85a@b.de,x\x85".encode("cp037"), {"encoding": "cp037"}, "end of mainframes, NEL"),
+    ("email,n\x85a@b.de,x\x85".encode("latin-1"), {"encoding": "latin-1"}, "NEL (U+0085)"),
+    ("email\x85" + "a@b.de\x85" * 30_000, {}, "NEL (U+0085)"),  # more than a field may have
+    ('"email"\u2028"a@b.de"\u2028', {}, "a line separator (U+2028)"),
+    ("email\u2029a@b.de\n", {}, "a paragraph separator (U+2029)"),
+    ("sep=,\x0bemail\x0ba@b.de", {}, "a vertical tab"),
+    ("email\x0ca@b.de\x0cb@b.de\r\n", {}, "a form feed"),
+    ("email\x1ea@b.de\x1e", {}, "a record separator (U+001E)"),
+    (b"email,n\x85a@b.de,x\x85", {"encoding": "cp1252"}, "only one line, which holds addresses"),
+    ("email,n\\na@b.de,x\\n\n", {}, "only one line, which holds addresses"),
     ('email,n\n"a@b.de,x\n' + "a@b.de,x\n" * 500_000, {}, "a quote that is never closed"),
 ]
 

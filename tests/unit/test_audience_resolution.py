@@ -393,5 +393,15 @@ def test_wildcards_in_exclusions_are_warned_of(audience_of: AudienceOf) -> None:
     assert note.startswith("3 rows of the exclusions have a wildcard")
 
 
+@pytest.mark.parametrize(("exclude", "noted"), [("email\n", 1), ("email,n\nbad\n", 0)])
+def test_exclusions_without_rows_are_warned_of(
+    audience_of: AudienceOf, exclude: str, noted: int
+) -> None:
+    notes = audience_of("email\nann@example.com\n", exclude=exclude).notes()
+    assert (
+        sum("exclude.csv have no rows, so they exclude nobody" in note for note in notes) == noted
+    )
+
+
 def test_good_lists_cause_no_warnings(audience_of: AudienceOf) -> None:
     assert audience_of("email\nann@example.com\n", exclude="email\nb@c.de\n").notes() == []
