@@ -43,6 +43,8 @@ class Chunk:
     """(n, columns) every other column, as text; an empty string where the source has no value."""
     malformed: dict[int, str]
     """Rows with a wrong number of fields: data row number, and the row's text."""
+    left_out: tuple[str, ...] = ()
+    """Variables that the source has, but not as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,10 @@ class Layout:
     def chunk(
         self,
         rows: npt.NDArray[np.int64],
-        columns: Sequence[pa.Array],
+        columns: Sequence[pa.Array] | Mapping[int, pa.Array],
         malformed: dict[int, str] | None = None,
     ) -> Chunk:
-        """Make a chunk from all columns of the source, as text and in the source's order."""
+        """Make a chunk from the columns of the source, as text, by their positions."""
         names = ["", *self.variables]
         arrays = [columns[i] for i in (self.email, *self.variables.values())]
         frame: pd.DataFrame = pa.Table.from_arrays(arrays, names=names).to_pandas()

@@ -119,6 +119,8 @@ class _Reading:
     zones: TimeZoneReader | None
     origins: list[Origin] = field(default_factory=list)
     """The sources that were read to their end."""
+    left_out: set[str] = field(default_factory=set)
+    """Columns of any source that are not text."""
     columns: tuple[str, ...] = ()
     """The columns of the source that is being read."""
     rows_before: int = 0
@@ -135,6 +137,7 @@ class _Reading:
 
     def add(self, chunk: Chunk) -> None:
         self.columns = tuple(chunk.variables.columns)
+        self.left_out.update(chunk.left_out)
         checked = normalise(chunk.email)
         valid = (checked["reason"] == "").to_numpy(bool)
         emails = checked["email"][valid].reset_index(drop=True)
@@ -202,6 +205,7 @@ def _finish(
     is_accepted = verdicts[valid] == ACCEPTED
     return Audience(
         origins.columns,
+        tuple(sorted(reading.left_out)),
         len(verdicts),
         keys,
         reading.domains.keys()[domains],

@@ -41,6 +41,8 @@ class Audience:
 
     columns: tuple[str, ...]
     """The template variables: every column except the one with the address."""
+    left_out: tuple[str, ...]
+    """Columns that are no variables, since their values are not text."""
     read: int
     """Rows of all sources, without headers and blank lines."""
     address_keys: Keys

@@ -21,6 +21,7 @@ from mailsluice.core.errors import MessageError
 from mailsluice.core.memory import return_memory
 from mailsluice.core.status import CampaignStatus
 from mailsluice.message import CompiledMessage, attachment_digests, compile_message
+from mailsluice.message.variables import column_names
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import (
     CampaignRecord,
@@ -129,10 +130,21 @@ def resolve_audience(
     )
     try:
         messages(campaign, audience.columns, identities or campaign.identities({}))
+    except MessageError as error:
+        audience.close()
+        raise MessageError(f"{error}{_about_left_out(audience, str(error))}") from None
     except BaseException:
         audience.close()
         raise
     return audience
+
+
+def _about_left_out(audience: Audience, error: str) -> str:
+    """Say that a variable that an error names is missing because its column is not text."""
+    for slug, column in column_names(audience.left_out).items():
+        if repr(slug) in error:
+            return f". The column {column!r} was left out, since its values are not text"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 import pandas as pd
 import pyarrow as pa
@@ -16,9 +17,12 @@ from pyarrow import parquet
 
 from mailsluice.audience import csv_file
 from mailsluice.audience.chunk import Chunk
+from mailsluice.audience.parquet_file import parquet_header
 from mailsluice.audience.source import read_chunks
-from mailsluice.campaign import RecipientSource
-from mailsluice.core.errors import AudienceError
+from mailsluice.campaign import Campaign, RecipientSource
+from mailsluice.core.errors import AudienceError, MessageError
+from mailsluice.operations import launch
+from mailsluice.store import Database
 from tests.databases import no_database
 
 Row = dict[str, Any]
@@ -230,6 +234,10 @@ PARQUET_COLUMNS = {
     "float": (pa.array([2.5, 3.0]), ["2.5", "3"]),
     "bool": (pa.array([True, False]), ["true", "false"]),
     "decimal": (pa.array([Decimal("1.50"), None]), ["1.50", ""]),
+    "uuid": (
+        pa.array([bytes(range(16)), None], pa.uuid()),
+        [f"{UUID(bytes=bytes(range(16)))}", ""],
+    ),
     "date": (pa.array([dt.date(2024, 1, 31), None]), ["2024-01-31", ""]),
     "moment": (pa.array([dt.datetime(2024, 1, 31, 9, 5), None]), ["2024-01-31T09:05:00", ""]),  # noqa: DTZ001
     "precise": (
@@ -278,10 +286,60 @@ def test_the_error_for_an_unreadable_parquet_file_gives_the_reason(
     with pytest.raises(AudienceError, match="cannot be read as Parquet"):
         read(file("email\na@b.de\n", "recipients.parquet"))
 
-    binary = tmp_path / "binary.parquet"
-    parquet.write_table(pa.table({"email": ["a@b.de"], "n": [b"\xff"]}), binary)
-    with pytest.raises(AudienceError, match="cannot be read as Parquet"):
-        read(binary)
+
+NOT_TEXT = {
+    "photo": pa.array([b"x", b"\xff"]),  # the second row tells
+    "key": pa.array(
+        [bytes(range(16)), b"0123456789abcdef"], pa.binary(16)
+    ),  # not said to be a UUID
+    "interval": pa.array([b"\x01\0\0\0" * 3, None], pa.binary(12)),  # in UTF-8, but no text
+    "photos": pa.array([[b"\xff"], None]),
+    "category": pa.array([b"\xff", None]).dictionary_encode(),
+    "a.b": pa.array([b"\xff", None]),
+}
+
+
+@pytest.mark.parametrize("store_schema", [True, False])
+@pytest.mark.parametrize("name", NOT_TEXT)
+def test_a_parquet_column_that_is_not_text_is_left_out_or_named(
+    tmp_path: Path, name: str, store_schema: bool
+) -> None:
+    path = tmp_path / "recipients.parquet"
+    table = pa.table({name: NOT_TEXT[name], "a": ["1", "2"], "email": ["a@b.de", "b@b.de"]})
+    parquet.write_table(table, path, store_schema=store_schema)
+
+    rows, _ = read(path)
+    assert rows == [
+        {"email": "a@b.de", "a": "1", "row": 1},
+        {"email": "b@b.de", "a": "2", "row": 2},
+    ]
+    [chunk] = read_chunks(RecipientSource(path=str(path)), connect=no_database)
+    assert chunk.left_out == (name,)
+    for needed in ({"email_column": name}, {"columns": {"logo": name}}):
+        with pytest.raises(AudienceError, match=f"the column '{name}' of the file .* not text"):
+            read(path, **needed)
+    with path.open("rb") as opened:
+        assert parquet_header(opened, "events") == ["a", "email"]
+
+
+def test_a_message_that_uses_a_column_that_is_not_text_is_told_why(
+    tmp_path: Path, sqlite_database: Database
+) -> None:
+    path = tmp_path / "recipients.parquet"
+    parquet.write_table(pa.table({"email": ["a@b.de"], "My Photo": [b"\xff"]}), path)
+    campaign: dict[str, Any] = {
+        "name": "spring",
+        "recipients": {"path": str(path)},
+        "message": {"sender": "news@example.com", "subject": "Hi", "text": "{{ my_photo }}"},
+        "routes": [{"connection": "red"}],
+    }
+    what = "The column 'My Photo' was left out, since its values are not text"
+    with pytest.raises(MessageError, match=what):
+        launch.resolve_audience(Campaign.model_validate(campaign), sqlite_database, no_database)
+    campaign["message"]["text"] = "{{ my_foto }}"
+    with pytest.raises(MessageError) as caught:
+        launch.resolve_audience(Campaign.model_validate(campaign), sqlite_database, no_database)
+    assert "left out" not in str(caught.value)
 
 
 @pytest.fixture
@@ -313,6 +371,12 @@ def test_a_query_is_read_in_chunks_as_text(engine: sqlalchemy.Engine) -> None:
         {"email": "e@f.de", "n": "x", "since": "09:00", "row": 3},
         {"email": "", "n": "", "since": "", "row": 4},
     ]
+
+
+def test_numbers_of_a_query_are_written_as_those_of_a_file(engine: sqlalchemy.Engine) -> None:
+    sql = "select Mail, case Mail when 'a@b.de' then 4917612345678.0 when 'c@d.de' then 7 end n"
+    rows = query(engine, f"{sql} from people where Mail <> 'e@f.de'")
+    assert [row["n"] for row in rows] == ["4917612345678", "7"]
 
 
 @pytest.mark.parametrize(
