@@ -7,25 +7,21 @@ Content-IDs in the place of the names.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from email.message import EmailMessage
 from hashlib import blake2b
-from urllib.parse import unquote
 
 from mailsluice.campaign import Message
 from mailsluice.campaign.message import image_name
 from mailsluice.core.errors import MessageError
 from mailsluice.message.attachments import content_type, read_file
 from mailsluice.message.headers import one_line
+from mailsluice.message.image_references import with_references
 
-_REFERENCE = re.compile(
-    r"""((?:=[ \t\r\n]{0,9}["']?|url\([ \t]{0,9}["']?)[ \t\r\n]{0,9})cid:([^"'<>\s)]*)""",
-    re.IGNORECASE,
-)
-"""An address `cid:` (RFC 2392) as the value of an attribute or in a style."""
+_LONGEST_SHOWN = 100
+"""Characters of a name in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +74,17 @@ def with_content_ids(html: str | None, images: Sequence[InlineImage]) -> str | N
         return None
     ids = {image.name: image.content_id for image in images}
 
-    def identified(match: re.Match[str]) -> str:
-        name = unquote(match[2])
+    def identified(name: str) -> str:
         if name not in ids:
             raise _unknown(name, [*ids])
-        return f"{match[1]}cid:{ids[name]}"
+        return ids[name]
 
-    return _REFERENCE.sub(identified, html)
+    return with_references(html, identified)
 
 
 def _unknown(name: str, known: Sequence[str]) -> MessageError:
-    if "{" in name:
+    is_template, name = "{" in name, one_line(name[:_LONGEST_SHOWN])
+    if is_template:
         return MessageError(
             f"html: cid:{name} depends on the recipient, and the name of an inline image cannot:"
             " write each image out, with {% if ... %} around it"
@@ -104,7 +100,13 @@ def _unknown(name: str, known: Sequence[str]) -> MessageError:
 
 def unused_images(message: Message) -> Iterator[str]:
     """Yield the names of inline images that the HTML does not show."""
-    shown = {unquote(match[2]) for match in _REFERENCE.finditer(message.html or "")}
+    shown = set[str]()
+
+    def noted(name: str) -> str:
+        shown.add(name)
+        return name
+
+    with_references(message.html or "", noted)
     for path in message.inline_images:
         if image_name(path) not in shown:
             yield image_name(path)

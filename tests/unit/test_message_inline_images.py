@@ -15,7 +15,9 @@ from pydantic import ValidationError
 from mailsluice.campaign import Message
 from mailsluice.core.errors import MessageError
 from mailsluice.message import attachment_digests, compile_message
+from mailsluice.message.image_references import with_references
 from mailsluice.message.inline_images import unused_images
+from tests.unit.growth import TIMES, is_in_proportion
 
 LOGO, CAT = b"\x89PNG logo", b"\xff\xd8 cat"
 HTML = '<p>{{ name }}</p><img src="cid:logo.png" alt=""><td background=cid:my%20cat.jpg>'
@@ -86,6 +88,74 @@ def test_html_alone_has_its_derived_text_beside_it(images: tuple[str, ...]) -> N
     assert "cid" not in text.get_content()
 
 
+FOUND = [
+    # (HTML, the names in it)
+    ('<img src="cid:a.png">', ["a.png"]),
+    ("<img src = CID:a(1).png alt=x>", ["a(1).png"]),  # as browsers name a second download
+    ("<img src='cid:a(1).png'>", ["a(1).png"]),
+    ("""<img src="cid:a'b.png">""", ["a'b.png"]),
+    ('<img src=" cid:my logo.png ">', ["my logo.png"]),
+    ('<img src="cid:100%25.png">', ["100%.png"]),
+    ('<img src="cid:R&amp;D.png">', ["R&D.png"]),
+    ('<img src="cid:R&D.png">', ["R&D.png"]),
+    ('<img src="cid:a&copy1.png">', ["a&copy1.png"]),  # no character without its semicolon
+    ('<img src="cid&#58;a.png">', ["a.png"]),
+    ('<img srcset="cid:a.png 1x, cid:b(1).png 2x">', ["a.png", "b(1).png"]),
+    ('<p style="background:url(&quot;cid:a.png&quot;)">', ["a.png"]),  # as DOM serialisers write it
+    ("<p style='background:url(&apos;cid:a%20b.png&#39;)'>", ["a b.png"]),
+    ('<p style="background:url(&#x22;cid:R&amp;D.png&#34;)">', ["R&D.png"]),
+    ("""<p style="background:url( 'cid:a(1).png' ), url(cid:b.png)">""", ["a(1).png", "b.png"]),
+    ("""<p style="background:url('cid:a\\'b.png')">""", ["a'b.png"]),
+    ('<p style="background:url(cid:a(1).png)">', ["a(1).png"]),
+    (r"<style>p {background: URL(cid:a\(1\)\2e png)}</style>", ["a(1).png"]),
+    ('<style>p {background: url("cid:a.png")}</style>', ["a.png"]),
+    ('<!--[if mso]><v:fill src="cid:a.png"/><![endif]-->', ["a.png"]),
+    ('<img src="{% if name %}cid:a.png{% else %} cid:b.png{% endif %}">', ["a.png", "b.png"]),
+    ("""<img src="{{ 'cid:a.png' if name else "cid:b.png" }}">""", ["a.png", "b.png"]),
+    ('<img src="cid:{{ name }}.png">', ["{{ name }}.png"]),
+    ("<p>acid:a, CID:7 {{ name }} cidre", []),
+    ('<a href="https://example.com/?q=1&amp;cid:x">', []),
+]
+
+
+@pytest.mark.parametrize(("html", "names"), FOUND)
+def test_references_are_read_as_html_and_css_read_them(html: str, names: list[str]) -> None:
+    found: list[str] = []
+
+    def identified(name: str) -> str:
+        found.append(name)
+        return f"{len(found)}@x"
+
+    replaced = with_references(html, identified)
+    assert found == names
+    if not names:
+        assert replaced == html
+    assert with_references(replaced, str) == replaced
+    assert all(f"cid:{n}@x" in replaced for n in range(1, len(names) + 1))
+    assert "cid:{" not in replaced
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "=",
+        '="cid:',
+        "url(",
+        'url("cid:',
+        "url(&quot;cid:",
+        "url(cid:(",
+        "url(cid:\\",
+        "{{",
+        'srcset="',
+    ],
+)
+def test_the_time_for_references_is_linear(part: str) -> None:
+    def read(html: str) -> str:
+        return with_references(html, str)
+
+    assert is_in_proportion(read, part * 1_000, part * 1_000 * TIMES, 0.02)
+
+
 @pytest.mark.parametrize(
     ("html", "advice"),
     [
@@ -93,6 +163,8 @@ def test_html_alone_has_its_derived_text_beside_it(images: tuple[str, ...]) -> N
         ("<img src='cid:x'>", "The inline images are: 'logo.png', 'my cat.jpg'"),
         ("<img src = CID:x>", "no inline image has this file name"),
         ("<p style='background: url( cid:x )'>", "no inline image has this file name"),
+        ('<p style="background:url(&quot;cid:x&quot;)">', "cid:x, and no inline image has this"),
+        ("<img src='{% if name %}cid:x{% endif %}'>", "no inline image has this file name"),
         ('<img src="cid:{{ name }}.png">', "depends on the recipient"),
     ],
 )
