@@ -1,7 +1,8 @@
 """An invitation in the message: a calendar (RFC 5545) as an alternative to its text (RFC 6047).
 
 The file is a template, so that it can name the recipient as ATTENDEE: without that, mail programs
-show no buttons. Values are escaped, so that none can add a property, and lines are folded after.
+show no buttons. Inserted values are escaped, so that none can add a property, and lines are folded
+after.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pathlib import PurePath
 
 from mailsluice.core.errors import MessageError
 from mailsluice.message.attachments import Attachment, content_type, read_file
-from mailsluice.message.templates import Template
+from mailsluice.message.calendar_values import with_values
+from mailsluice.message.sandbox import CLOSE, OPEN
+from mailsluice.message.templates import Template, TemplateField
 
 _LONGEST_LINE = 75
 """Octets, without the line's end (RFC 5545 section 3.1)."""
@@ -21,17 +24,6 @@ _METHOD = re.compile(r"^METHOD:([A-Za-z-]{1,20})[ \t]*$", re.MULTILINE | re.IGNO
 _ORGANIZER = re.compile(
     r"^ORGANIZER(?:;[^\n]{0,500}?)?:mailto:([^\s;,]{3,320})", re.MULTILINE | re.IGNORECASE
 )
-_CONTROLS = dict.fromkeys((*range(32), 127))
-_ESCAPES = {
-    **_CONTROLS,
-    ord("\\"): "\\\\",
-    ord(";"): "\\;",
-    ord(","): "\\,",
-    ord("\n"): "\\n",
-    ord("\t"): " ",
-    ord('"'): "'",  # would end a parameter, in which it cannot be escaped
-}
-"""Escapes of texts (section 3.3.11); other control characters are removed."""
 
 
 class Calendar:
@@ -45,7 +37,7 @@ class Calendar:
         data = read_file(path)
         text = _unfolded(path, data)
         self.method = _method(path, text)
-        self._template = Template("calendar", text, known)
+        self._template = Template(TemplateField.CALENDAR, text, known)
         self.uses = self._template.uses
         self.is_fixed = "{{" not in text and "{%" not in text and "{#" not in text
         """Whether the calendar is the same for all recipients."""
@@ -59,8 +51,8 @@ class Calendar:
 
         Raises MessageError, without any value, if these values cannot be rendered.
         """
-        safe = {name: escaped(value) for name, value in values.items()}
-        return "\n".join(map(folded, self._template.render(safe).rstrip("\n").split("\n"))) + "\n"
+        text = with_values(self._template.render(values)).rstrip("\n")
+        return "\n".join(map(folded, text.split("\n"))) + "\n"
 
 
 def organizer_of(path: str) -> str | None:
@@ -73,11 +65,6 @@ def content_name(path: str) -> str:
     """Return the name of the attached file, which ends in .ics."""
     name = PurePath(path).name
     return name if content_type(path) == ("text", "calendar") else f"{name}.ics"
-
-
-def escaped(value: str) -> str:
-    """Escape a value for a text of a calendar."""
-    return value.replace("\r\n", "\n").translate(_ESCAPES)
 
 
 def folded(line: str) -> str:
@@ -107,7 +94,7 @@ def _unfolded(path: str, data: bytes) -> str:
         raise MessageError(
             f"calendar {path!r} is not UTF-8, as calendars are: save it so"
         ) from None
-    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace(OPEN, "").replace(CLOSE, "")
     return re.sub(r"\n[ \t]", "", lines).strip() + "\n"
 
 

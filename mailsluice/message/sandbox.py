@@ -6,7 +6,7 @@ and iteration, so that the cost stays bounded (`mailsluice.message.bounds`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import update_wrapper
 from typing import Any
 
@@ -19,6 +19,9 @@ from jinja2.visitor import NodeTransformer
 from mailsluice.message.bounds import Budget, TooMuchError, format_size, size
 
 BUDGET = Budget()
+OPEN, CLOSE = "\x02", "\x03"
+"""Marks around the values that a calendar inserts. Calendars have no control characters."""
+_MARKS = dict.fromkeys(map(ord, (OPEN, CLOSE)))
 _CONCAT, _COUNTED, _WEIGHED = " concat", " counted", " weighed"
 """Names of filters, with a space so that no template can use them."""
 _NOT_FOR_TEXTS = frozenset(("encode", "translate", "maketrans", "to_bytes", "from_bytes"))
@@ -65,6 +68,29 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Parse a template, and make it count its loops and `~`. Raises TemplateSyntaxError."""
         tree: nodes.Template = _Counted().visit(self.parse(source))
         return tree.set_environment(self)  # type: ignore[return-value]
+
+
+class _Captured(str):
+    """The text of a block or macro of a calendar: the values in it have marks already.
+
+    Whatever changes it makes a `str`, which counts as a value.
+    """
+
+    __slots__ = ()
+
+
+class _CalendarSandbox(Sandbox):
+    """A sandbox that marks the values which it inserts."""
+
+    @staticmethod
+    def concat(pieces: Iterable[str]) -> str:
+        return _Captured(BUDGET.joined(pieces))
+
+
+def _marked(value: Any) -> str:
+    """Put marks around an inserted value."""
+    BUDGET.make(size(value))
+    return value if isinstance(value, _Captured) else f"{OPEN}{str(value).translate(_MARKS)}{CLOSE}"
 
 
 def _made(operator: str, left: Any, right: Any) -> int:
@@ -172,12 +198,17 @@ def _bounded_test(function: Callable[..., Any]) -> Callable[..., Any]:
     return bounded
 
 
-def _environment(*, autoescape: bool) -> Sandbox:
-    environment = Sandbox(
+def _environment(
+    kind: type[Sandbox] = Sandbox,
+    *,
+    autoescape: bool = False,
+    finalize: Callable[[Any], Any] = _finalized,
+) -> Sandbox:
+    environment = kind(
         autoescape=autoescape,
         undefined=StrictUndefined,
         keep_trailing_newline=True,
-        finalize=_finalized,
+        finalize=finalize,
     )
     del environment.globals["lipsum"]  # which makes texts of any length
     environment.filters = {
@@ -190,4 +221,5 @@ def _environment(*, autoescape: bool) -> Sandbox:
 
 
 HTML = _environment(autoescape=True)
-TEXT = _environment(autoescape=False)
+TEXT = _environment()
+CALENDAR = _environment(_CalendarSandbox, finalize=_marked)

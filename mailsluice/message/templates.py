@@ -31,6 +31,14 @@ class TemplateField(StrEnum):
     HTML = "html"
     TEXT = "text"
     UNSUBSCRIBE_URL = "unsubscribe_url"
+    CALENDAR = "calendar"
+
+
+_ENVIRONMENTS: dict[str, sandbox.Sandbox] = {
+    TemplateField.HTML: sandbox.HTML,
+    TemplateField.CALENDAR: sandbox.CALENDAR,
+}
+"""The environments of templates that are not plain text."""
 
 
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|\d[\d.]*+""")
@@ -38,7 +46,10 @@ _KINDS = frozenset(("str", "Markup", "int", "float", "bool", "list", "tuple", "d
 
 
 class Template:
-    """A compiled template of the message. Only HTML escapes the values that it inserts."""
+    """A compiled template of the message.
+
+    HTML escapes the values that it inserts, and a calendar marks them; the others do neither.
+    """
 
     def __init__(self, part: str, source: str, known: Collection[str]) -> None:
         """Compile `source`, which may use the variables `known`; `part` names it in errors.
@@ -49,11 +60,15 @@ class Template:
         """
         self._part = part
         self._source = source
-        self._environment = sandbox.HTML if part is TemplateField.HTML else sandbox.TEXT
+        self._environment = _ENVIRONMENTS.get(part, sandbox.TEXT)
         tree = self._parsed(source)
         self._template = self._compiled(tree)
         self.uses = frozenset(find_undeclared_variables(tree)) & frozenset(known)
-        self._simple = SimpleTemplate.of(tree, self.uses, escaped=part is TemplateField.HTML)
+        self._simple = (
+            SimpleTemplate.of(tree, self.uses, escaped=part is TemplateField.HTML)
+            if part is not TemplateField.CALENDAR
+            else None
+        )
         if unknown := unknown_variables(self._environment, self._parsed(source), known):
             raise MessageError(_unknown_message(part, unknown, known))
 
@@ -100,6 +115,12 @@ class Template:
                 f"{self._part}, line {node.lineno}: a message stands alone: put what it includes,"
                 " imports or extends into the template"
             )
+        if self._part is TemplateField.CALENDAR:
+            for block in tree.find_all((nodes.FilterBlock, nodes.CallBlock)):
+                raise MessageError(  # since Jinja inserts their text past the marks
+                    f"{self._part}, line {block.lineno}: a calendar takes no {{% filter %}} and no"
+                    " {% call %}: write the filter after the variable, as in {{ name|upper }}"
+                )
         return tree
 
     def _compiled(self, tree: nodes.Template) -> jinja2.Template:
