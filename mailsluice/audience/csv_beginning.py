@@ -42,6 +42,15 @@ _MARKED = {
 of UTF-16."""
 
 
+_OTHER_FORMATS = {
+    b"PK\x03\x04": ("a zip file, such as an Excel workbook (.xlsx)", "export the sheet as CSV"),
+    b"\xd0\xcf\x11\xe0": ("an old Excel or Office file (.xls)", "export the sheet as CSV"),
+    b"\x1f\x8b\x08": ("a file compressed by gzip", "unpack it, and give the CSV file"),
+    b"%PDF-": ("a PDF file", "export the list as CSV"),
+}
+"""Files that are no text, by their first bytes: what they are, and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """The structure of a CSV file, learnt from its beginning."""
@@ -143,10 +152,13 @@ def encoding_of(name: str) -> str:
     return "utf-8-sig" if codecs.lookup(name).name == "utf-8" else name
 
 
-def refuse_other_marks(name: str, file: BinaryIO, encoding: str) -> None:
-    """Raise AudienceError if a file begins with the byte order mark of another encoding."""
-    beginning = file.read(4)
+def refuse_other_files(name: str, file: BinaryIO, encoding: str) -> None:
+    """Raise AudienceError if a file begins as one of another format, or of another encoding."""
+    beginning = file.read(8)
     file.seek(0)
+    for magic, (what, advice) in _OTHER_FORMATS.items():
+        if beginning.startswith(magic):
+            raise AudienceError(f"the file {name} is {what}, and not a CSV file: {advice}")
     for mark, (found, *others) in _MARKED.items():
         if not beginning.startswith(mark):
             continue
@@ -156,6 +168,18 @@ def refuse_other_marks(name: str, file: BinaryIO, encoding: str) -> None:
                 f" set 'encoding' to {found}, or save the file as UTF-8"
             )
         return
+
+
+def refuse_other_delimiter(name: str, table: Table) -> None:
+    """Raise AudienceError if another delimiter would split the only column."""
+    heading = table.header[0]
+    other = max(";\t|,".replace(table.delimiter, ""), key=heading.count)
+    if len(table.header) == 1 and other in heading:
+        shown = 'a tab ("\\t")' if other == "\t" else repr(other)
+        raise AudienceError(
+            f"the file {name} has only one column if {table.delimiter!r} separates its columns, and"
+            f" its first line has {shown}: set 'delimiter' to {shown}"
+        )
 
 
 def refuse_rows_in_header(name: str, table: Table) -> None:

@@ -21,7 +21,8 @@ from mailsluice.audience.csv_beginning import (
     delimiter_of,
     encoding_of,
     refuse_endless_header,
-    refuse_other_marks,
+    refuse_other_delimiter,
+    refuse_other_files,
     refuse_rows_in_header,
 )
 from mailsluice.audience.csv_text import OpenQuoteError, checked, pieces, place_of
@@ -46,19 +47,13 @@ def read_csv(file: BinaryIO, name: str, source: RecipientSource) -> Iterator[Chu
             quote open. The message quotes nothing from the file.
     """
     encoding = encoding_of(source.encoding)
-    refuse_other_marks(name, file, encoding)
+    refuse_other_files(name, file, encoding)
     try:
         text = pieces(file, encoding, _BLOCK_BYTES, min(_PIECE_BYTES, _BLOCK_BYTES))
         table = begin(name, next(text, ""), delimiter_of(source))
         heading = checked(iter([table.heading]), table.delimiter, table.start, _BLOCK_BYTES)
         deque(heading, maxlen=0)
-        layout = find_layout(
-            table.header,
-            source.address_column,
-            f"the file {name}",
-            may_be_anything=True,
-            renamed=source.renamed,
-        )
+        layout = _layout(name, table, source)
         refuse_endless_header(name, file, table, _BLOCK_BYTES)
         refuse_rows_in_header(name, table)
         yield from _chunks(table, chain([table.beginning], text), layout)
@@ -79,12 +74,28 @@ def read_csv(file: BinaryIO, name: str, source: RecipientSource) -> Iterator[Chu
 def csv_header(file: BinaryIO, name: str, source: RecipientSource) -> list[str]:
     """Return the names of a CSV file's columns. Raises AudienceError as `read_csv` does."""
     encoding = encoding_of(source.encoding)
-    refuse_other_marks(name, file, encoding)
+    refuse_other_files(name, file, encoding)
     try:
         text = next(pieces(file, encoding, _BLOCK_BYTES, _PIECE_BYTES), "")
     except UnicodeError:
         raise _undecodable(name, file, source.encoding) from None
-    return begin(name, text, delimiter_of(source)).header
+    table = begin(name, text, delimiter_of(source))
+    refuse_other_delimiter(name, table)
+    return table.header
+
+
+def _layout(name: str, table: Table, source: RecipientSource) -> Layout:
+    try:
+        return find_layout(
+            table.header,
+            source.address_column,
+            f"the file {name}",
+            may_be_anything=True,
+            renamed=source.renamed,
+        )
+    except AudienceError:
+        refuse_other_delimiter(name, table)
+        raise
 
 
 def _left_open(name: str, row: int, line: int) -> AudienceError:

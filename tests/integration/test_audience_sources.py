@@ -75,6 +75,7 @@ CSV_CASES = [
     (" email , n \na@b.de, x \n", {}, [" x "]),  # names are trimmed, values are not
     ("email,n,\na@b.de,x,\n", {}, ["x"]),  # a column without a name, as spreadsheets add
     ("email;n\na@b.de;x,y\n", {"delimiter": ";"}, ["x,y"]),
+    ("PK,%PDF-,n,email\n,,x,a@b.de\n", {}, ["x"]),  # no zip file
     ("\ufeffemail,n\na@b.de,Zoë\n".encode(), {}, ["Zoë"]),  # with a byte order mark
     ("\ufeffemail,n\na@b.de,Zoë\n".encode(), {"encoding": "utf-8-sig"}, ["Zoë"]),
     ("\ufeffemail,n\na@b.de,Zoë\n".encode(), {"encoding": "UTF8"}, ["Zoë"]),  # another spelling
@@ -133,7 +134,19 @@ CSV_ERRORS = [
     ("", {}, "is empty"),
     ("\n\n", {}, "is empty"),
     ("mail,name\na@b.de,x\n", {}, "no column 'email'; its columns are 'mail', 'name'"),
-    ("email;n\na@b.de;x\n", {}, "its columns are 'email;n'"),  # the wrong delimiter shows
+    ("Email;n\na@b.de;x\n", {}, "has only one column if ',' separates its columns, and its first"),
+    ("Email;Vorname|x;y\n", {}, "set 'delimiter' to ';'"),  # the usual one in it
+    ("email\tn\na@b.de\tx\n", {}, 'delimiter\' to a tab ("\\t")'),
+    ("mail|n\na@b.de|x\n", {}, "set 'delimiter' to '|'"),
+    ("mail,n\na@b.de,x\n", {"delimiter": ";"}, "set 'delimiter' to ','"),
+    (
+        b"PK\x03\x04\x14\0\x06\0",
+        {},
+        "is a zip file, such as an Excel workbook (.xlsx), and not a CSV",
+    ),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", {"encoding": "cp1252"}, "is an old Excel or Office file"),
+    (b"\x1f\x8b\x08\0\0", {"encoding": "latin-1"}, "is a file compressed by gzip"),
+    (b"%PDF-1.7\n", {}, "is a PDF file"),
     ("EMAIL,Email\na@b.de,x\n", {}, "several columns 'email'"),  # which one?
     ("email,n, n\na@b.de,x,y\n", {}, "same name: 'n'"),
     ("email,n\na@b.de,Zoë\n".encode("cp1252"), {}, "0xeb in line 2, which is not utf-8"),
