@@ -17,7 +17,7 @@ from mailsluice.core.named_address import addr_spec, parse_mailbox
 from mailsluice.message.attachments import read_attachments
 from mailsluice.message.body import encode_body
 from mailsluice.message.content import Content, Shape
-from mailsluice.message.headers import address_field, field, fold, mailbox
+from mailsluice.message.headers import address_field, field, fold, mailbox, one_line
 from mailsluice.message.identity import ascii_domain, digests
 from mailsluice.message.inline_images import read_images, with_content_ids
 from mailsluice.message.provider_fields import ProviderFields, provider_fields
@@ -233,7 +233,8 @@ def _fixed_fields(message: Message, sender: Address, provider: ProviderFields) -
         fields.append(fold("Reply-To", mailbox(_mailbox("reply_to", message.reply_to))))
     fields += [
         (fold if extra.value.isascii() and extra.value.isprintable() else field)(
-            extra.name, extra.value
+            extra.name,
+            one_line(extra.value),  # a run of blanks would be folded into blank lines
         )
         for extra in message.headers
         if extra.name.lower() not in provider.taken

@@ -161,6 +161,23 @@ def test_every_header_field_has_its_value() -> None:
     assert body(message, "plain") == f"[bye]({url})\n"
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (f"a{' ' * 300}b", "a b"),
+        (f"  a{' ' * 90}{'b' * 80}   c ", f"a {'b' * 80} c"),
+        ("a  =?utf-8?q?b?=", "a =?utf-8?q?b?="),  # encoded already
+        (f"Z\u00f6{' ' * 300}e", None),
+    ],
+)
+def test_a_header_has_no_lines_of_blanks(value: str, expected: str | None) -> None:
+    content = render(compiled(text="x", headers=(Header(name="X-A", value=value),))).content
+    lines = content.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert all(line.strip() for line in lines)
+    if expected is not None:
+        assert b"X-A: " + expected.encode() in b"".join(lines)
+
+
 def test_one_click_needs_https() -> None:
     message = parsed(render(compiled(text="x", unsubscribe_url="http://x.example/")).content)
     assert message["List-Unsubscribe"] == "<http://x.example/>"
