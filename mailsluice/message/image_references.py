@@ -35,7 +35,7 @@ _REFERENCE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
-_CANDIDATE = re.compile(rf"""(?<=["'\s,]){_CID}([^"'<>\s,]*)""", re.IGNORECASE)
+_CANDIDATE = re.compile(rf"(?<![^\s,]){_CID}([^<>\s,]*)", re.IGNORECASE)
 """An image of a `srcset`."""
 _LITERAL = re.compile(r"""(?<=["'])cid:([^"']*)""", re.IGNORECASE)
 """A text in a block of the template."""
@@ -59,7 +59,9 @@ def with_references(text: str, identified: Callable[[str], str]) -> str:
     def replaced(match: re.Match[str]) -> str:
         kind = match.lastgroup or ""
         if kind == "srcset":
-            return _CANDIDATE.sub(candidate, match[0])
+            quote = match[0][-1]
+            lead, _, value = match[0][:-1].partition(quote)
+            return f"{lead}{quote}{_CANDIDATE.sub(candidate, value)}{quote}"
         block = _LITERAL.sub(literal, match["block"] or "")
         if kind == "block":
             return block

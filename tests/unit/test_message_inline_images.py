@@ -101,6 +101,7 @@ FOUND = [
     ('<img src="cid:a&copy1.png">', ["a&copy1.png"]),  # no character without its semicolon
     ('<img src="cid&#58;a.png">', ["a.png"]),
     ('<img srcset="cid:a.png 1x, cid:b(1).png 2x">', ["a.png", "b(1).png"]),
+    ("""<img srcset = "cid:a'b.png">""", ["a'b.png"]),
     ('<p style="background:url(&quot;cid:a.png&quot;)">', ["a.png"]),  # as DOM serialisers write it
     ("<p style='background:url(&apos;cid:a%20b.png&#39;)'>", ["a b.png"]),
     ('<p style="background:url(&#x22;cid:R&amp;D.png&#34;)">', ["R&D.png"]),
