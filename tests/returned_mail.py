@@ -327,11 +327,14 @@ def ses(
     lasts: str = "Permanent",
     status: str = "5.1.1",
     diagnostic: str = "smtp; 550 5.1.1 user unknown",
+    subtype: str = "General",
+    has_report: bool = True,
     enveloped: bool = False,
 ) -> bytes:
     """Amazon SES's notification of a bounce."""
-    one = {"emailAddress": sent.recipient, "action": "failed", "status": status}
-    bounce = {"bounceType": lasts, "bouncedRecipients": [{**one, "diagnosticCode": diagnostic}]}
+    fields = {"action": "failed", "status": status, "diagnosticCode": diagnostic}
+    one = {"emailAddress": sent.recipient, **(fields if has_report else {})}
+    bounce = {"bounceType": lasts, "bounceSubType": subtype, "bouncedRecipients": [one]}
     found: dict[str, object] = {"notificationType": "Bounce", "bounce": bounce}
     return _notification(sent, found, enveloped=enveloped)
 

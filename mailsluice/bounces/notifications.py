@@ -6,16 +6,31 @@ A notification is a line of JSON, sometimes in an envelope of SNS, followed by a
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from email.message import Message
 from typing import Any
 
-from mailsluice.bounces.notice import MAX_TEXT, Notice, Reported, Sort
+from mailsluice.bounces.notice import AUTO_REPLY, MAX_TEXT, Notice, Reported, Sort
 from mailsluice.bounces.own_reply import own_reply
 from mailsluice.bounces.report_parts import plain, text, texts
 
 _NAMES = ("notificationType", "eventType")  # of the identity's settings, of a configuration set
 _MAX_PEOPLE, _MAX_BRACKETS = 100, 10_000
 _NOT_SPAM = "not-spam"
+_REPORT_FIELDS = ("status", "action", "diagnosticCode")
+
+UNSUBSCRIBED = "UnsubscribedRecipient"
+"""The subtype of a bounce about mail that SES has not sent, because its recipient wants none."""
+NOT_SENT = frozenset(
+    (
+        UNSUBSCRIBED,
+        "Suppressed",
+        "OnAccountSuppressionList",
+        "OnTenantSuppressionList",
+        "EmailValidationSuppressed",
+    )
+)
+"""Subtypes of bounces and complaints about mail that SES has not sent."""
 
 
 def notification(message: Message) -> str:
@@ -37,11 +52,32 @@ def notice(source: str) -> Notice | None:
         values = _object(inner)
     kind = next((values[name] for name in _NAMES if name in values), None)
     if kind == "Bounce":
-        bounce = _part(values, "bounce")
-        is_lasting = bounce.get("bounceType") != "Transient"
-        recipients = _people(bounce, "bouncedRecipients")
-        return Notice(Sort.RETURNED, tuple(_bounced(person, is_lasting) for person in recipients))
+        return _bounce(_part(values, "bounce"))
     return _complaint(_part(values, "complaint")) if kind == "Complaint" else None
+
+
+def is_automatic_reply(bounce: Mapping[str, Any], recipient: Mapping[str, Any]) -> bool:
+    """Whether a bounce is an automatic reply, which SES reports as `Transient` and `General`.
+
+    SES copies at least one of three fields from the delivery report of a bounce, and none if the
+    mail that came back has no such report. Source: "Bounce types" and "Bounced recipients" in
+    Amazon's documentation of the contents of its events.
+    """
+    return (
+        bounce.get("bounceType") == "Transient"
+        and bounce.get("bounceSubType") == "General"
+        and not any(recipient.get(name) for name in _REPORT_FIELDS)
+    )
+
+
+def _bounce(bounce: dict[str, Any]) -> Notice:
+    recipients = _people(bounce, "bouncedRecipients")
+    if _word(bounce, "bounceSubType") in NOT_SENT:
+        return Notice(Sort.RETURNED)
+    if recipients and all(is_automatic_reply(bounce, person) for person in recipients):
+        return AUTO_REPLY
+    is_lasting = bounce.get("bounceType") != "Transient"
+    return Notice(Sort.RETURNED, tuple(_bounced(person, is_lasting) for person in recipients))
 
 
 def _complaint(complaint: dict[str, Any]) -> Notice:

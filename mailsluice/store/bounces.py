@@ -190,9 +190,20 @@ class Bounces:
         )
 
 
+_IS_UNPROVEN = sa.and_(
+    bounces.c.key.startswith("event "),
+    bounces.c.kind == BounceKind.SOFT.value,
+    bounces.c.status == "",
+    ~bounces.c.detail.regexp_match(r"(^|[^0-9.])[45][0-9][0-9]([^0-9.]|$)"),
+)
+"""Whether an event reports a soft bounce with neither a status nor the reply of a server. After a
+delivery that may be an automatic reply, while a server that returns a mail late says why."""
 _ARRIVED = sa.exists().where(
     deliveries.c.recipient_id == bounces.c.recipient_id,
-    deliveries.c.state == DeliveryState.DELIVERED.value,
+    sa.or_(
+        deliveries.c.state == DeliveryState.DELIVERED.value,
+        sa.and_(deliveries.c.delivered_at.is_not(None), _IS_UNPROVEN),
+    ),
 )
 """Whether the message of a bounce was delivered in the end, as its provider reports."""
 _REASON = {

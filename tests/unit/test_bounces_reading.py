@@ -105,13 +105,31 @@ def test_words_about_delayed_mail_are_not_final(words: bytes) -> None:
     ],
 )
 def test_bounces_in_notifications_of_ses_are_read(
-    fields: dict[str, str], kind: BounceKind | None, enveloped: bool
+    fields: dict[str, Any], kind: BounceKind | None, enveloped: bool
 ) -> None:
     content = mails.ses(SENT, enveloped=enveloped, **fields)
     reported = about(content)
     assert reported.addresses == (SENT.recipient,)
     assert kind_of(reported.code, reported.status, reported.text) is kind
     assert [token.recipient_id for token in read(content).traces.tokens] == [12]
+
+
+def test_automatic_replies_in_notifications_of_ses_are_no_bounces() -> None:
+    """SES calls these transient and general, and has no delivery report to copy fields from."""
+    replied = mails.ses(SENT, lasts="Transient", has_report=False)
+    assert read(replied).notice.sort is Sort.AUTO_REPLY
+    for content in (
+        mails.ses(SENT, lasts="Transient", subtype="MailboxFull", has_report=False),
+        mails.ses(SENT, has_report=False),
+    ):
+        assert read(content).notice.about(SENT.recipient)
+
+
+@pytest.mark.parametrize(
+    "subtype", ["UnsubscribedRecipient", "OnAccountSuppressionList", "EmailValidationSuppressed"]
+)
+def test_mail_that_ses_has_not_sent_is_no_bounce(subtype: str) -> None:
+    assert read(mails.ses(SENT, subtype=subtype)).notice == Notice(Sort.RETURNED)
 
 
 @pytest.mark.parametrize(

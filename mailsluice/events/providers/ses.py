@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mailsluice.bounces.notifications import NOT_SENT, UNSUBSCRIBED, is_automatic_reply
 from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.events.batch import Batch, batch_of
 from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
@@ -25,12 +26,13 @@ _OBJECTS = {
     "Rendering Failure": "failure",
     "Subscription": "subscription",
 }
-_LISTED = frozenset(("Suppressed", "OnAccountSuppressionList"))
 _CONTENT = frozenset(("MessageTooLarge", "ContentRejected", "AttachmentRejected"))
 _NO_COMPLAINTS = frozenset(("not-spam", "auth-failure"))
 """Types of feedback (RFC 6430, RFC 6591) that are no complaints."""
 _MAX_RECIPIENTS = 50
 """Recipients of one message in SES."""
+
+_Meaning = tuple[DeliveryState | None, FailureKind | None, str, SuppressionReason | None]
 
 
 def read(body: bytes) -> Batch:
@@ -76,9 +78,7 @@ def events_of(fields: Fields) -> Iterator[ProviderEvent]:
         )
 
 
-def _meaning(
-    kind: str, about: Fields, recipient: Fields, reply: str
-) -> tuple[DeliveryState | None, FailureKind | None, str, SuppressionReason | None]:
+def _meaning(kind: str, about: Fields, recipient: Fields, reply: str) -> _Meaning:
     status = recipient.text("status")
     match kind:
         case "Delivery":
@@ -90,17 +90,15 @@ def _meaning(
         case "Subscription":
             return (DeliveryState.UNSUBSCRIBED if _has_left(about) else None), None, "", None
         case "Bounce":
-            return _bounce(about, reply, status)
+            return _bounce(about, recipient, reply, status)
         case _:
             return DeliveryState.DROPPED, None, "", None
 
 
-def _complaint(
-    about: Fields,
-) -> tuple[DeliveryState | None, FailureKind | None, str, SuppressionReason | None]:
+def _complaint(about: Fields) -> _Meaning:
     if about.text("complaintFeedbackType") in _NO_COMPLAINTS:
         return None, None, "", None
-    if about.text("complaintSubType") in _LISTED:
+    if about.text("complaintSubType") in NOT_SENT:
         return DeliveryState.DROPPED, None, "", SuppressionReason.COMPLAINED
     return DeliveryState.COMPLAINED, None, "", None
 
@@ -123,14 +121,17 @@ def _left_topics(preferences: Fields) -> set[str]:
     }
 
 
-def _bounce(
-    about: Fields, reply: str, status: str
-) -> tuple[DeliveryState, FailureKind | None, str, None]:
-    if about.text("bounceSubType") in _LISTED:
-        return DeliveryState.DROPPED, None, status, None
+def _bounce(about: Fields, recipient: Fields, reply: str, status: str) -> _Meaning:
+    subtype = about.text("bounceSubType")
+    if subtype in NOT_SENT:
+        has_left = subtype == UNSUBSCRIBED
+        wish = SuppressionReason.UNSUBSCRIBED if has_left else None
+        return DeliveryState.DROPPED, None, status, wish
+    if is_automatic_reply(about, recipient):
+        return None, None, "", None
     is_permanent = about.text("bounceType") == "Permanent"
     failure, status = failure_of(is_permanent=is_permanent, reply=reply, status=status)
-    if about.text("bounceSubType") in _CONTENT:
+    if subtype in _CONTENT:
         failure = FailureKind.BLOCK
     return DeliveryState.BOUNCED, failure, status, None
 

@@ -405,6 +405,32 @@ def test_a_soft_bounce_of_a_message_that_arrives_later_does_not_count(
     assert listed(database) == ({} if arrives else {ANN: "bounced"})
 
 
+@pytest.mark.parametrize(
+    ("fields", "counts"),
+    [
+        # An automatic reply, as far as anybody can tell.
+        ({}, False),
+        ({"reply": "Out of office until 24.12."}, False),
+        ({"reply": "call 030 4500 or 192.0.2.450"}, False),
+        # A server that returned the mail after it had accepted it.
+        ({"status": "4.2.2"}, True),
+        ({"reply": "452 mailbox full"}, True),
+        ({"reply": "smtp;550-mailbox full"}, True),
+        ({"reply": "said: 552"}, True),
+    ],
+)
+def test_a_soft_bounce_after_a_delivery_counts_only_with_a_servers_reply(
+    database: Database, fields: dict[str, str], counts: bool
+) -> None:
+    for number in range(5):
+        at = SENT_AT + number * 1_000
+        token = SentCampaign(database, ["ann"], campaign=f"{number}", sent_at=at).token(ANN)
+        record(database, event(f"{number} delivered", at=at + 5, token=token))
+        soft = {"token": token, "failure": FailureKind.SOFT, **fields}
+        record(database, event(f"{number}", BOUNCED, at + 10, **soft))
+    assert listed(database) == ({ANN: "bounced"} if counts else {})
+
+
 def test_one_transaction_writes_suppressions_once(
     database: Database, sent: SentCampaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:

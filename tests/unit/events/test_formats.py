@@ -335,6 +335,46 @@ def ses_bounce(kind: str, **recipient: Any) -> dict[str, Any]:
     )
 
 
+def ses_subtype(subtype: str, kind: str = "Permanent", **recipient: Any) -> dict[str, Any]:
+    event = ses_bounce(kind, **recipient)
+    event["bounce"]["bounceSubType"] = subtype
+    return event
+
+
+@pytest.mark.parametrize(
+    ("event", "failure"),
+    [
+        # SES copies these fields from a delivery report, which automatic replies do not have.
+        (ses_bounce("Transient", status="4.4.7"), SOFT),
+        (ses_bounce("Transient", action="failed"), SOFT),
+        (ses_bounce("Transient", diagnosticCode="smtp; 452 4.2.2 mailbox full"), SOFT),
+        (ses_bounce("Transient", diagnosticCode=f"smtp; {NOBODY}"), SOFT),
+        (ses_subtype("MailboxFull", "Transient"), SOFT),
+        (ses_subtype("MessageTooLarge", "Transient"), BLOCK),
+        (ses_subtype("Undetermined", "Undetermined"), SOFT),
+        (ses_bounce("Permanent"), HARD),
+    ],
+)
+def test_a_bounce_of_ses_is_no_automatic_reply(event: dict[str, Any], failure: FailureKind) -> None:
+    assert (read("ses", event).state, read("ses", event).failure) == (BOUNCED, failure)
+
+
+@pytest.mark.parametrize(
+    ("subtype", "wish"),
+    [
+        ("UnsubscribedRecipient", SuppressionReason.UNSUBSCRIBED),
+        ("Suppressed", None),
+        ("OnAccountSuppressionList", None),
+        ("OnTenantSuppressionList", None),
+        ("EmailValidationSuppressed", None),
+    ],
+)
+def test_what_ses_has_not_sent_is_dropped(subtype: str, wish: SuppressionReason | None) -> None:
+    given = {"status": "5.1.1", "action": "failed", "diagnosticCode": "Amazon SES did not send"}
+    result = read("ses", ses_subtype(subtype, **given))
+    assert (result.state, result.failure, result.wish) == (DROPPED, None, wish)
+
+
 @pytest.mark.parametrize(
     ("provider", "event"),
     [
@@ -513,6 +553,8 @@ def test_a_message_dropped_for_a_wish_reports_the_wish(
         ("brevo", payloads.brevo("request")),
         ("mailjet", payloads.mailjet("click")),
         ("ses", payloads.ses("Send")),
+        ("ses", ses_bounce("Transient")),  # out of office
+        ("ses", ses_bounce("Transient", status=None, action="", diagnosticCode="")),
         ("ses", payloads.ses("Complaint", complaintFeedbackType="not-spam", timestamp=AT)),
         ("ses", payloads.ses("Complaint", complaintFeedbackType="auth-failure", timestamp=AT)),
         (  # the recipient subscribes again
