@@ -13,6 +13,7 @@ from flufl.bounce import all_failures
 
 from mailsluice.bounces.notice import Reported
 from mailsluice.bounces.own_reply import OwnReply
+from mailsluice.bounces.quoted_subject import own_subject
 from mailsluice.bounces.report_parts import address, field, parse
 from mailsluice.bounces.stated_reason import StatedReason
 from mailsluice.bounces.words import Topic, topics
@@ -63,7 +64,7 @@ def _readable(addresses: frozenset[bytes]) -> list[str]:
 
 def _nameless(message: Message, stated: StatedReason) -> tuple[Reported, ...]:
     own, text = stated.reason()
-    subject = field(message, "Subject")[:_MAX_FIELD]
+    subject = own_subject(message)[:_MAX_FIELD]
     is_passing = stated.is_passing or StatedReason((subject,)).is_passing
     if is_passing:
         return (Reported((), False, own.status, own.code, text),)

@@ -11,6 +11,7 @@ from typing import Self
 
 from mailsluice.bounces.notice import MAX_TEXT
 from mailsluice.bounces.own_reply import OwnReply, own_reply
+from mailsluice.bounces.quoted_subject import subjects_of, without_subjects
 from mailsluice.bounces.report_parts import plain, texts, words
 from mailsluice.bounces.words import MAX_WORDS
 
@@ -38,10 +39,12 @@ class StatedReason:
 
     @classmethod
     def of(cls, message: Message) -> Self:
-        """Take the lines from the parts in plain text."""
+        """Take the lines from the parts in plain text, without the subject of the returned mail."""
         whole = "\n".join(words(part, 4 * MAX_WORDS) for part in texts(message))
-        before = _COPY.split(whole, maxsplit=1)[0]
-        return cls(tuple(plain(line[:MAX_WORDS]) for line in before.splitlines()[:_MAX_LINES]))
+        before, *copy = _COPY.split(whole, maxsplit=1)
+        lines = "\n".join(line[:MAX_WORDS] for line in before.splitlines()[:_MAX_LINES])
+        spoken = without_subjects(lines, subjects_of(message, *copy))
+        return cls(tuple(map(plain, spoken.split("\n"))))
 
     @property
     def is_passing(self) -> bool:

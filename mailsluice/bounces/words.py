@@ -10,6 +10,7 @@ import re
 from enum import StrEnum
 from functools import lru_cache
 
+from mailsluice.bounces.quoted_subject import without_quoted
 from mailsluice.core.lazy_pattern import LazyPattern
 from mailsluice.core.masking import masked
 from mailsluice.mailbox_providers import Action, blamed
@@ -158,7 +159,7 @@ def topics(text: str) -> frozenset[Topic]:
 
 @lru_cache(maxsize=1024)  # servers repeat the same few refusals for many addresses
 def _topics(text: str) -> frozenset[Topic]:
-    line = " ".join(text.split())
+    line = without_quoted(" ".join(text.split()))
     words = _MACHINE.sub(" ", _LINK.sub(" ", line))
     spoken = {topic for topic, pattern in _TOPICS.items() if pattern.search(words)}
     if _LISTS.search(line):

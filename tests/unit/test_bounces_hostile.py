@@ -87,6 +87,23 @@ MAILS: dict[str, Callable[[int], bytes]] = {
     "recipients": _text(b"Final-Recipient: rfc822;a@b\nAction: failed\nStatus: 5.0.0\n\n", _REPORT),
     "a long reply": _text(b"550 -> said: ", _REPORT + b"Final-Recipient: a\nDiagnostic-Code: "),
     "many words": _text(b"user@[ ", _REPORT + b"Final-Recipient: a\nDiagnostic-Code: "),
+    "subjects": _text(b"Subject: a\n"),
+    "subjects in a line": _text(b"Subject ", _PLAIN + b"x " * 900),
+    "lines of subjects": _text(b"x Subject " * 100 + b"\n"),
+    "subjects in quotes": _text(b'subject "'),
+    "lines of subjects in quotes": _text(b"subject 'a " * 60 + b"\n"),
+    "a folded subject": _text(b" " * 40 + b"a\n", _PLAIN + b"Subject: a\n"),
+    "spaces behind a subject": _text(b"subject" + b" " * 1_800 + b"\n"),
+    "words of the returned subject": _text(
+        b"a ",
+        b"From: MAILER-DAEMON\nSubject: Undeliverable: " + b"a " * 150 + b"b\n\n",
+    ),
+    "the returned subject": _text(
+        b"a b\n", b"From: MAILER-DAEMON\nSubject: Undeliverable: a b\n\n"
+    ),
+    "a returned subject in pieces": _text(
+        b" =?utf-8?b?YWFh?=\n", _PLAIN + b"--- Below this line\nSubject: a\n"
+    ),
     "base64": _encoded(b"base64", b"YUBhQGFA"),
     "quoted-printable": _encoded(b"quoted-printable", b"=41@"),
     "uuencode": _encoded(b"x-uuencode", b"M" * 61 + b"\n"),
