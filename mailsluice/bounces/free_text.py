@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from email.message import Message
 
 from flufl.bounce import all_failures
 
 from mailsluice.bounces.notice import Reported
-from mailsluice.bounces.own_reply import OwnReply
+from mailsluice.bounces.own_reply import OwnReply, own_reply
 from mailsluice.bounces.quoted_subject import own_subject
 from mailsluice.bounces.report_parts import address, field, parse
 from mailsluice.bounces.stated_reason import StatedReason
 from mailsluice.bounces.words import Topic, topics
 
 _SYSTEMS = re.compile(r"(?i)mailer-daemon|post_?master|mail[-_. ]?deliver|microsoftexchange")
+_DAEMON = re.compile(r"(?i)mailer-daemon")
+_ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]{1,64}@[\w.-]{1,253}\w")
+_REPLY = re.compile(r"\W*[45]\d\d[ -]")
+_LEAST_FAILURE = 400
+_SENTENCE = re.compile(r"(?<=[.!?,;])\s+|\n{2,}")
+"""Separates paragraphs, sentences and clauses: "the account manager is away, write to info@example.org"."""
 _TELLING = frozenset((Topic.NOBODY, Topic.REJECTED, Topic.FULL))
 _MAX_LINES, _MAX_LINE = 300, 200
 """Bounds of the text for flufl.bounce, since some of its patterns take quadratic time."""
 _MAX_FIELD = 500
+_MAX_ADDRESSES = 20
 
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it would log text of strangers
 
@@ -34,10 +42,22 @@ def comes_from_a_system(message: Message) -> bool:
     return is_named or sender.endswith("<>") or "X-Failed-Recipients" in message
 
 
-def recipients(message: Message, content: bytes, stated: StatedReason) -> tuple[Reported, ...]:
+def comes_from_a_daemon(message: Message) -> bool:
+    """Whether a program wrote the mail that people do not write with, unlike a postmaster's."""
+    sender = field(message, "From")[:_MAX_FIELD]
+    is_daemon = _DAEMON.search(sender) is not None or sender.endswith("<>")
+    return is_daemon or "X-Failed-Recipients" in message
+
+
+def recipients(
+    message: Message, content: bytes, stated: StatedReason, *, is_automatic: bool = False
+) -> tuple[Reported, ...]:
     """Read the recipients from a mail system's text; an empty tuple if it is not understood.
 
-    If no address can be found, the words are about the recipient whom the mail's proofs name.
+    If no address can be found, the words are about the recipient whom the mail's proofs name. Not
+    so if the mail calls itself an automatic reply (`is_automatic`), as returned mail and the
+    out-of-office reply of a postmaster both do: then, without a server's reply, the words are about
+    the addresses that are named with them.
     """
     failed, passing = _named(content)
     named = tuple(
@@ -46,7 +66,52 @@ def recipients(message: Message, content: bytes, stated: StatedReason) -> tuple[
         for name in names
         for own, text in [stated.about((name,), is_alone=len(failed) + len(passing) == 1).reason()]
     )
+    is_person = not comes_from_a_daemon(message)
+    if is_automatic and not _quotes_a_server(stated, is_person=is_person):
+        if not named:
+            return _of_a_reply(_nameless(message, stated), stated, is_person=is_person)
+        if is_person:
+            return tuple(replace(statement, is_only_for_named=True) for statement in named)
     return named or _nameless(message, stated)
+
+
+def _quotes_a_server(stated: StatedReason, *, is_person: bool) -> bool:
+    """Whether a line has a reply's code or status together with the reason.
+
+    In a person's words, other numbers look like codes: of rooms, houses and telephones.
+    """
+    for line in stated.lines:
+        own = own_reply(line)
+        if own.status and (own.code or topics(line) & _TELLING):
+            return True
+        first = _SENTENCE.split(line)[0]
+        if is_person and _REPLY.match(first) and topics(first) & _TELLING:
+            return True
+        if not is_person and (own.code or 0) >= _LEAST_FAILURE and topics(line):
+            return True
+    return False
+
+
+def _of_a_reply(
+    read: tuple[Reported, ...], stated: StatedReason, *, is_person: bool
+) -> tuple[Reported, ...]:
+    """Restrict what an automatic reply says to the addresses that it names.
+
+    A person names addresses for many reasons, so those of a sentence with the reason count.
+    """
+    whole = "\n".join(stated.lines)
+    sentences = _SENTENCE.split(whole) if is_person else [whole]
+    addresses = tuple(
+        address.lower()
+        for sentence in sentences
+        if (named := _ADDRESS.findall(sentence)) and (not is_person or topics(sentence) & _TELLING)
+        for address in named
+    )[:_MAX_ADDRESSES]
+    return tuple(
+        replace(statement, addresses=addresses, is_only_for_named=True)
+        for statement in read
+        if addresses or not statement.is_final
+    )
 
 
 def _named(content: bytes) -> tuple[list[str], list[str]]:

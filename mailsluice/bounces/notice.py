@@ -38,6 +38,9 @@ class Reported:
     code: int | None
     """SMTP reply code, if it is given."""
     text: str
+    is_only_for_named: bool = False
+    """Whether the statement is about these addresses alone, and not about a mail that was forwarded
+    to one of them: an automatic reply may name any address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,9 @@ class Notice:
             for statement in self.reported
             if folded(email) in map(folded, statement.addresses)
         )
-        failed = (statement for statement in self.reported if statement.is_final)
-        return next(named, None) or next(failed, None) or next(iter(self.reported), None)
+        others = [statement for statement in self.reported if not statement.is_only_for_named]
+        failed = (statement for statement in others if statement.is_final)
+        return next(named, None) or next(failed, None) or next(iter(others), None)
 
 
 UNKNOWN = Notice(Sort.UNKNOWN)

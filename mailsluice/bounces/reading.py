@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from email.message import Message
 from hashlib import blake2b
 
 from mailsluice.bounces import complaint, delivery_status, free_text, notifications
 from mailsluice.bounces.notice import AUTO_REPLY, UNKNOWN, UNSUBSCRIBE, Notice, Sort
+from mailsluice.bounces.quoted_subject import own_subject
 from mailsluice.bounces.report_parts import field, parse, parts, text
 from mailsluice.bounces.stated_reason import StatedReason
 from mailsluice.bounces.traces import Traces, traces
 from mailsluice.message.unsubscribing import UnsubscribeToken
 
 _AUTO_REPLIES = ("X-Autoreply", "X-Autorespond", "X-Autoresponse")
+_AWAY = re.compile(
+    r"automatic reply|auto-?(?:matische antwort|reply|respon)|out[ -]of[ -](?:the[ -])?office"
+    r"|abwesen|réponse automatique|absen[ct]|respuesta automática|fuera de la oficina"
+    r"|risposta automatica|fuori sede|resposta automática|automatisch antwoord"
+    r"|afwezig|autosvar|automatiskt svar|automatyczna odpowiedź|автоответ|автоматический ответ|自動応答|不在|自动(?:答复|回复)"
+    r"|自動(?:回覆|答覆)|자동 회신",
+    re.IGNORECASE,
+)
+"""Matches the beginning of the subject of an automatic reply without a field that says so."""
+_REPORT = "multipart/report"
+_RECEIPT = "message/disposition-notification"
+"""The part of a receipt: the mail was read or deleted, so it had arrived (RFC 8098)."""
 _WRITTEN_TO = ("To", "Cc", "Delivered-To", "X-Original-To", "Envelope-To")
 
 
@@ -67,14 +81,19 @@ def _notice(message: Message, content: bytes) -> Notice:
         kind = part.get_content_type()
         if kind == complaint.TYPE:
             return complaint.complaint(part)
+        if kind == _RECEIPT:
+            return AUTO_REPLY
         if kind in delivery_status.TYPES and (reported := delivery_status.recipients(part, stated)):
             return Notice(Sort.RETURNED, reported)
     if not free_text.comes_from_a_system(message):
         if _is_auto_reply(message):
             return AUTO_REPLY
         return UNSUBSCRIBE if _unsubscribe_token(message) else UNKNOWN
-    reported = free_text.recipients(message, content, stated)
-    return Notice(Sort.RETURNED, reported) if reported else UNKNOWN
+    is_automatic = message.get_content_type() != _REPORT and _is_auto_reply(message)
+    reported = free_text.recipients(message, content, stated, is_automatic=is_automatic)
+    if reported:
+        return Notice(Sort.RETURNED, reported)
+    return AUTO_REPLY if is_automatic and not free_text.comes_from_a_daemon(message) else UNKNOWN
 
 
 def _unsubscribe_token(message: Message) -> UnsubscribeToken | None:
@@ -83,7 +102,7 @@ def _unsubscribe_token(message: Message) -> UnsubscribeToken | None:
     The text does not count: a reply to a campaign quotes the links in it. Nor do reports: a server
     sends them about a mail, and no reader asks for them.
     """
-    if message.get_content_type() == "multipart/report" or field(message, "Return-Path") == "<>":
+    if message.get_content_type() == _REPORT or field(message, "Return-Path") == "<>":
         return None
     written_to = " ".join(field(message, name) for name in _WRITTEN_TO)
     return UnsubscribeToken.in_address(written_to)
@@ -97,6 +116,7 @@ def _is_auto_reply(message: Message) -> bool:
         submitted not in ("", "no")
         or precedence == "auto_reply"
         or any(name in message for name in _AUTO_REPLIES)
+        or _AWAY.match(own_subject(message)) is not None
     )
 
 

@@ -40,7 +40,10 @@ class Topic(StrEnum):
     """The refusal is not permanent."""
 
 
-_WHO = r"(?:user|recipient|mailbox|address|account|addressee|alias|rcpt|userid|e-?mail|destination)"
+_WHO = (
+    r"(?:user|recipient|mailbox|address|account(?! manager)|addressee|alias|rcpt|userid|e-?mail"
+    r"|destination)"
+)
 _NOT_THERE = (
     r"(?:unknown|not (?:be )?(?:exist|a valid|valid|listed|found|known)|could ?n.t be found"
     r"|(?:does|did|do) ?(?:n.t|not) exist|no longer|inactive|invalid|disabled"

@@ -372,6 +372,93 @@ def test_an_auto_reply_is_no_bounce_whatever_its_words() -> None:
     assert read(mails.out_of_office(SENT)).notice.sort is Sort.AUTO_REPLY
 
 
+AUTOMATIC = "Auto-Submitted: auto-replied"
+
+
+def automatic(words: str, sender: str = "postmaster@example.org", field: str = AUTOMATIC) -> bytes:
+    return f"From: {sender}\n{field}\n\n{words}\n".encode()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        AUTOMATIC,
+        "Auto-Submitted: auto-generated",
+        "Precedence: auto_reply",
+        "X-Autoreply: yes",
+        "Subject: Automatic reply: Spring",
+        "Subject: Out of Office: Spring",
+        "Subject: =?utf-8?q?Abwesenheitsnotiz?=",
+        "Subject: Réponse automatique : Printemps",
+        "Subject: 自動応答",
+    ],
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        "I am out of the office.",
+        "I am on holiday. My account manager is unavailable, write to info@example.org.",
+        "We have moved. The address Elm Street 5 is no longer valid.",
+        "Unsere Adresse Hauptstraße 5 ist ungültig.",
+        "Ich bin bis 5.1.26 nicht da.\nDas Postfach ist voll.",
+        "My account manager is unavailable.\nRoom 404, telephone 550 1234.",
+        "Our new address:\n550 Elm Street\nThe old address is no longer valid.",
+        "550 Elm Street is our address. The old address is no longer valid.",
+        "L'adresse rue Haute 5 est invalide.",
+        "Our old user names are disabled, unknown users have to register.",
+    ],
+)
+def test_an_automatic_reply_of_a_postmaster_is_no_bounce(words: str, field: str) -> None:
+    assert read(automatic(words, field=field)).notice.sort is Sort.AUTO_REPLY
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The address info@example.org is no longer valid.",
+        "Die Adresse info@example.org ist ungültig, bitte an office@example.org.",
+        "Thank you for writing to {}. My account manager is unavailable.\nSee bob@example.org: "
+        "this address is invalid.",
+        "Our address Elm Street 5 is no longer valid\n\nKind regards\n{}",
+        "My account is disabled until Monday, write to {}.",
+    ],
+)
+def test_an_automatic_reply_about_another_address_is_no_bounce(words: str) -> None:
+    content = automatic(words.format(SENT.recipient), "Postmaster <postmaster@example.org>")
+    assert read(content).notice.about(SENT.recipient) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "sender"),
+    [
+        ("The address {} is no longer valid.", "postmaster@example.org"),
+        ("The address\n{}\nis no longer valid.", "postmaster@example.org"),
+        ("550 5.1.1 User unknown", "postmaster@example.org"),
+        ("550 User unknown", "postmaster@example.org"),
+        ("It failed: user unknown (#5.1.1)", "postmaster@example.org"),
+        ("It failed.\n{}\n\nThe user is unknown.", "MAILER-DAEMON@example.org"),
+        ("550 User unknown", "MAILER-DAEMON@example.org"),
+        ("host mx said: 550 User unknown", "MAILER-DAEMON@example.org"),
+    ],
+)
+def test_an_automatic_reply_with_proof_is_a_bounce(words: str, sender: str) -> None:
+    reported = about(automatic(words.format(SENT.recipient), sender))
+    assert reported.is_final
+    assert kind_of(reported.code, reported.status, reported.text) is BounceKind.HARD
+
+
+def test_an_automatic_reply_of_a_daemon_without_proof_is_unknown() -> None:
+    """The mail is flagged, since a daemon is no reader who is away."""
+    content = automatic("The user is unknown.", "MAILER-DAEMON@example.org")
+    assert read(content).notice.sort is Sort.UNKNOWN
+
+
+def test_a_receipt_is_no_bounce_whatever_its_words() -> None:
+    content = mails.report(SENT, kind="message/disposition-notification")
+    content = content.replace(b"could not be brought to its reader", b"met an invalid mailbox")
+    assert read(content).notice.sort is Sort.AUTO_REPLY
+
+
 @pytest.mark.parametrize(
     "content",
     [
