@@ -25,8 +25,8 @@ _ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]{1,64}@[\w.-]{1,253}\w")
 _REPLY = re.compile(r"\W*[45]\d\d[ -]")
 _LEAST_FAILURE = 400
 _SENTENCE = re.compile(r"(?<=[.!?,;])\s+|\n{2,}")
-"""Separates paragraphs, sentences and clauses: "the account manager is away, write to info@example.org"."""
-_TELLING = frozenset((Topic.NOBODY, Topic.REJECTED, Topic.FULL))
+"""Separates paragraphs, sentences and clauses: "my mailbox is full, write to x@example.org"."""
+_TELLING = frozenset((Topic.NOBODY, Topic.NOWHERE, Topic.REJECTED, Topic.FULL))
 _MAX_LINES, _MAX_LINE = 300, 200
 """Bounds of the text for flufl.bounce, since some of its patterns take quadratic time."""
 _MAX_FIELD = 500

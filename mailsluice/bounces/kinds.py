@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from mailsluice.bounces.bounce import BounceKind
 from mailsluice.bounces.own_reply import statuses
-from mailsluice.bounces.words import Topic, topics
+from mailsluice.bounces.words import Answer, Topic, topics
 
 HARD, SOFT = BounceKind.HARD, BounceKind.SOFT
 _FULL, _LATER, _LISTED, _NOBODY = Topic.FULL, Topic.LATER, Topic.LISTED, Topic.NOBODY
@@ -111,7 +111,9 @@ _MACHINE = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
 _STATUS = re.compile(r"([245])\.(\d{1,3}\.\d{1,3})")
 
 
-def kind_of(code: int | None, status: str, text: str) -> BounceKind | None:
+def kind_of(
+    code: int | None, status: str, text: str, answer: Answer = Answer.UNKNOWN
+) -> BounceKind | None:
     """Decide what a refusal says about its recipient.
 
     Args:
@@ -119,6 +121,7 @@ def kind_of(code: int | None, status: str, text: str) -> BounceKind | None:
             rather than the recipient's address.
         status: The enhanced status such as "5.1.1" (RFC 3463), or empty.
         text: The server's words.
+        answer: The part of the dialogue that the words answer.
 
     Returns:
         Hard or soft. None if the refusal is about something else (policy, content, sender, size,
@@ -130,7 +133,9 @@ def kind_of(code: int | None, status: str, text: str) -> BounceKind | None:
         return None
     is_for_now = 4 in classes
     detail = match[2] if match else ""
-    spoken = topics(text)
+    spoken = topics(text, answer)
+    if Topic.NOWHERE in spoken:
+        spoken |= {_NOBODY}  # nobody is at a domain that does not exist
     is_elsewhere = code == 552 or _MACHINE.search(text) is not None
     is_doubted = (is_elsewhere and _NOBODY not in spoken) or _contradicts(status, text)
     for row in _FOR_NOW if is_for_now else _FOR_GOOD:

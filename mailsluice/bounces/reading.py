@@ -20,8 +20,8 @@ _AWAY = re.compile(
     r"automatic reply|auto-?(?:matische antwort|reply|respon)|out[ -]of[ -](?:the[ -])?office"
     r"|abwesen|réponse automatique|absen[ct]|respuesta automática|fuera de la oficina"
     r"|risposta automatica|fuori sede|resposta automática|automatisch antwoord"
-    r"|afwezig|autosvar|automatiskt svar|automatyczna odpowiedź|автоответ|автоматический ответ|自動応答|不在|自动(?:答复|回复)"
-    r"|自動(?:回覆|答覆)|자동 회신",
+    r"|afwezig|autosvar|automatiskt svar|automatyczna odpowiedź|автоответ"
+    r"|автоматический ответ|自動応答|不在|自动(?:答复|回复)|自動(?:回覆|答覆)|자동 회신",
     re.IGNORECASE,
 )
 """Matches the beginning of the subject of an automatic reply without a field that says so."""

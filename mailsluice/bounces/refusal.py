@@ -5,6 +5,7 @@ from __future__ import annotations
 from mailsluice.bounces.bounce import BounceKind
 from mailsluice.bounces.kinds import kind_of
 from mailsluice.bounces.own_reply import own_reply
+from mailsluice.bounces.words import Answer
 from mailsluice.core.outcome import Attempt, Phase
 from mailsluice.mailbox_providers.blame import Action, rule_of
 
@@ -15,13 +16,16 @@ def refused(attempt: Attempt) -> tuple[BounceKind, str] | None:
     """Return the kind and the enhanced status of a refusal that is about the recipient, or None.
 
     MAIL names only the sender. A reply to RCPT is about the address; a reply to the message (DATA,
-    the final dot) is so only if its status or its words say so.
+    the final dot) is so only if its status or its words say so: not if they speak of a domain,
+    since the message has domains of its own.
     """
     if attempt.phase not in (Phase.RCPT, Phase.DATA, Phase.BODY) or attempt.code is None:
         return None
     status = own_reply(f"{attempt.code} {attempt.text}").status
-    is_vague = not status and attempt.phase is not Phase.RCPT
-    kind = kind_of(attempt.code, f"{attempt.code // 100}.0.0" if is_vague else status, attempt.text)
+    answer = Answer.RECIPIENT if attempt.phase is Phase.RCPT else Answer.MESSAGE
+    is_vague = not status and answer is Answer.MESSAGE
+    known = f"{attempt.code // 100}.0.0" if is_vague else status
+    kind = kind_of(attempt.code, known, attempt.text, answer)
     return None if kind is None else (kind, status)
 
 

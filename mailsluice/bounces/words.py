@@ -23,7 +23,9 @@ class Topic(StrEnum):
     """A topic of a refusal's words."""
 
     NOBODY = "nobody"
-    """There is no such user, mailbox or domain."""
+    """There is no such user or mailbox."""
+    NOWHERE = "nowhere"
+    """There is no such domain or host: the recipient's, as far as nothing else is named."""
     REJECTED = "rejected"
     """The recipient's address is refused, without a reason that could blame something else."""
     FULL = "full"
@@ -55,13 +57,12 @@ _PATTERNS = {
         r"\b(?:no such|unknown|invalid|inactive|non-?existent|disabled|undeliverable|no valid|bad"
         r"|illegal)"
         r" (?:or (?:illegal|disabled) )?(?:local |virtual |e-?mail |final delivery |mail )*"
-        rf"(?:{_WHO}s?|part|person|host|domain)\b",
+        rf"(?:{_WHO}s?|part|person)\b",
         r"no mailbox (?:here|by that name)|does(?:n.t| not) have an? .{0,40}account"
         r"|\b(?:account|mailbox) (?:is |was |has been )?closed\b|not our customer"
         r"|nobody (?:here )?(?:by|with|of) (?:that|this) name",
         r"not (?:a )?(?:known|valid|local|active) (?:user|recipient|mailbox|address|account)",
-        r"\b(?:domain|host)\b.{0,40}(?:not found|does not exist|does not accept mail|unknown)"
-        r"|unrouteable (?:mail )?(?:address|domain)|no mx record|non-existent hosts"
+        r"unrouteable (?:mail )?address"
         r"|not listed in .{0,40}director|recipnotfound|recipientnotfound",
         # de, fr, it, es, pt, nl, pl, sv, tr, da
         r"(?:benutzer|empf.{1,2}nger|adresse|postfach)\b.{0,40}"
@@ -86,6 +87,14 @@ _PATTERNS = {
         r"(?:用户|收件人|地址|邮箱|使用者|帐号|账号|信箱).{0,10}不存在"
         r"|不存在的(?:用户|收件人|地址|邮箱)|无此用户|用户未找到"
         r"|(?:사용자|수신자|주소).{0,20}(?:찾을 수 없|존재하지 않|없는)",
+    ),
+    Topic.NOWHERE: (
+        r"\b(?:domain|host)\b.{0,40}(?:not found|does not exist|does not accept mail|unknown)"
+        r"|unrouteable (?:mail )?domain|no mx record|non-existent hosts",
+        r"\b(?:no such|unknown|invalid|inactive|non-?existent|disabled|undeliverable|no valid|bad"
+        r"|illegal)"
+        r" (?:or (?:illegal|disabled) )?(?:local |virtual |e-?mail |final delivery |mail )*"
+        r"(?:host|domain)\b",
     ),
     Topic.REJECTED: (
         # not followed by another reason, except for that of Microsoft 365
@@ -141,6 +150,29 @@ _PATTERNS = {
     ),
 }
 _TOPICS = {topic: LazyPattern(*patterns) for topic, patterns in _PATTERNS.items()}
+_OTHERS = (
+    r"(?:send(?:er|ing)\b|\bhelo\b|\behlo\b|\bclient\b|connecting|reverse|\bptr\b|\brdns\b"
+    r"|\bdkim\b|\bspf\b|\bdmarc\b|return[ -]path|\b(?:mail|envelope|header)[ -]?from\b"
+    r"|\bfrom(?::| address\b| domain\b| header\b)|\breply-to\b|\bmessage-?id\b"
+    r"|\b(?:in|of|from) (?:the |a |an |your )?(?:[\w-]+ )?(?:links?|ur[li]s?|body|message|headers?"
+    r"|contents?|text|web ?site|attachment)\b|\b(?:links?|linked|ur[li]s?)\b"
+    r"|\bmessage contains\b|\bend of data\b)"
+)
+_OTHER_DOMAINS = LazyPattern(
+    r"\byour (?:[\w-]+ )?(?:domain|host|server|system|ip)",
+    rf"{_OTHERS}.{{0,40}}\b(?:domain|host)|\b(?:domain|host).{{0,40}}{_OTHERS}",
+    r"\bhost ?name\b",
+)
+"""Words that name another domain or host than the recipient's: ours, or one in the message."""
+_IN_THE_MESSAGE = LazyPattern(
+    r"\bmessage (?:contains|has)\b|\bin (?:the |your )?(?:message|mail|body|text|header|link)\b"
+    r"|\bof (?:the |a )?(?:link|header)\b|\breply-to\b|\bmessage-?id\b"
+)
+"""Words of a reply to the message that name an address in it."""
+_HOST_ALONE = re.compile(
+    r"(?!.*(?:domain|destination|recipient|\bmx\b)).*\bhosts?\b", re.IGNORECASE
+)
+"""Matches words about a host which may be ours, as no domain is named."""
 _LISTS = LazyPattern(
     r"spamhaus|spamcop|barracuda(?:central|networks)|\bsorbs\b|cloudmark|senderscore|senderbase"
     r"|invaluement|uceprotect|backscatterer|abuseat|abusix|mailspike|spamrats|\bpsbl\b|dnswl"
@@ -155,18 +187,41 @@ _LINK = re.compile(r"\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
 _MACHINE = re.compile(r"(?<![\w.-])(?:[\w-]++\.)++[\w-]++(?![\w-])|\[[^][\s]*+\]")
 
 
-def topics(text: str) -> frozenset[Topic]:
+class Answer(StrEnum):
+    """The part of the dialogue that a refusal answers, which tells what its words are about."""
+
+    RECIPIENT = "recipient"
+    """The recipient's address (RCPT)."""
+    MESSAGE = "message"
+    """The message (DATA, the final dot), so that domains and addresses may be those in it."""
+    UNKNOWN = "unknown"
+    """A report does not tell."""
+
+
+def topics(text: str, answer: Answer = Answer.UNKNOWN) -> frozenset[Topic]:
     """Find the topics of a refusal; of a long one, those of its beginning."""
-    return _topics(masked(text[:MAX_WORDS]))
+    return _topics(masked(text[:MAX_WORDS]), answer)
 
 
 @lru_cache(maxsize=1024)  # servers repeat the same few refusals for many addresses
-def _topics(text: str) -> frozenset[Topic]:
+def _topics(text: str, answer: Answer) -> frozenset[Topic]:
     line = without_quoted(" ".join(text.split()))
     words = _MACHINE.sub(" ", _LINK.sub(" ", line))
     spoken = {topic for topic, pattern in _TOPICS.items() if pattern.search(words)}
+    if Topic.NOWHERE in spoken:
+        spoken = _placed(spoken, words, answer)
+    if answer is Answer.MESSAGE and _IN_THE_MESSAGE.search(words):
+        spoken -= {Topic.NOBODY, Topic.REJECTED}
     if _LISTS.search(line):
         spoken.add(Topic.LISTED)
     if (blame := blamed(text, None)) and blame.action in _SENDERS:
         spoken.add(_SENDERS[blame.action])
     return frozenset(spoken)
+
+
+def _placed(spoken: set[Topic], words: str, answer: Answer) -> set[Topic]:
+    """Blame the sender for a domain other than the recipient's, and nobody for one in doubt."""
+    if _OTHER_DOMAINS.search(words):
+        return spoken - {Topic.NOWHERE} | {Topic.SENDER}
+    is_doubted = answer is Answer.RECIPIENT and _HOST_ALONE.match(words)
+    return spoken - {Topic.NOWHERE} if is_doubted or answer is Answer.MESSAGE else spoken

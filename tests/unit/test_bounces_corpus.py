@@ -117,6 +117,87 @@ REPLIES = [
 ]
 
 
+# Domains and hosts, in the reply to RCPT.
+DOMAINS = [
+    (HARD, "550 Domain not found"),
+    (HARD, "550 Recipient domain does not exist"),
+    (HARD, "550 Invalid domain"),
+    (HARD, "550 Unrouteable domain"),
+    (HARD, "550 Unknown host or domain"),
+    (HARD, "550 5.1.2 Bad destination host"),
+    (HARD, "550 Host of the recipient not found"),
+    (HARD, "550 Your message came back: domain not found"),
+    (HARD, "550 Domain not found, contact your postmaster"),
+    # ... of nobody in particular
+    (SOFT, "550 Unknown host"),
+    (SOFT, "550 Host not found"),
+    # ... of the sender, or in the message
+    (NOTHING, "550 Your host name is unknown"),
+    (NOTHING, "550 Your mail server's domain does not exist"),
+    (NOTHING, "550 unresolvable hostname: host not found"),
+    (NOTHING, "550 HELO domain does not exist"),
+    (NOTHING, "550 Domain in EHLO not found"),
+    (NOTHING, "550 Sender domain does not exist"),
+    (NOTHING, "550 Unknown domain in MAIL FROM"),
+    (NOTHING, "550 Client host unknown"),
+    (NOTHING, "550 5.7.1 The domain of the link does not exist"),
+    (NOTHING, "550 Unknown domain in From: header"),
+]
+
+
+@pytest.mark.parametrize(("kind", "reply"), DOMAINS)
+def test_a_domain_is_the_recipients_if_no_other_is_named(
+    kind: BounceKind | None, reply: str
+) -> None:
+    refusal = refused(Attempt(Phase.RCPT, int(reply[:3]), reply[4:]))
+    assert (refusal and refusal[0]) is kind
+
+
+@pytest.mark.parametrize("phase", [Phase.DATA, Phase.BODY])
+@pytest.mark.parametrize(
+    ("kind", "reply"),
+    [
+        (HARD, "550 5.1.1 User unknown"),
+        (HARD, "550 User unknown"),
+        (HARD, "554 delivery error: dd Not a valid recipient - atlas1.free.mail.ne1.yahoo.com"),
+        (HARD, "550 5.1.2 Domain not found"),  # the status says it
+        (SOFT, "552 Mailbox limit exceeded for this email address"),
+        (NOTHING, "550 Domain not found"),
+        (NOTHING, "550 5.7.1 The domain of the link does not exist"),
+        (NOTHING, "550 Message contains an invalid domain name"),
+        (NOTHING, "550 Message rejected, unknown domain in link"),
+        (NOTHING, "554 Message rejected: invalid domain in Message-ID"),
+        (NOTHING, "550 5.0.0 A host in the mail is unknown"),
+        (NOTHING, "550 No MX record"),
+        (NOTHING, "550 Message contains an invalid email address"),
+        (NOTHING, "550 Unknown address in the body"),
+        (NOTHING, "550 Reply-To address does not exist"),
+    ],
+)
+def test_the_refusal_of_a_message_speaks_of_domains_in_it(
+    kind: BounceKind | None, reply: str, phase: Phase
+) -> None:
+    refusal = refused(Attempt(phase, int(reply[:3]), reply[4:]))
+    assert (refusal and refusal[0]) is kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "text"),
+    [
+        (HARD, "5.4.4", "Host or domain name not found. Name service error for name=x type=A"),
+        (HARD, "", "all relevant MX records point to non-existent hosts"),
+        (HARD, "5.0.0", "Unknown host"),
+        (HARD, "5.0.0", "the domain does not exist"),
+        (NOTHING, "5.7.1", "550 5.7.1 The domain of the link does not exist"),
+        (NOTHING, "5.0.0", "550 unknown domain (in reply to end of DATA command)"),
+    ],
+)
+def test_a_report_about_a_domain_is_about_the_recipients_if_no_other_is_named(
+    kind: BounceKind | None, status: str, text: str
+) -> None:
+    assert kind_of(None, status, text) is kind
+
+
 @pytest.mark.parametrize(("kind", "reply"), REPLIES)
 def test_replies_to_rcpt_have_a_kind(kind: BounceKind | None, reply: str) -> None:
     refusal = refused(Attempt(Phase.RCPT, int(reply[:3]), reply[4:]))
