@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -14,17 +15,45 @@ MAX_TEXT = 500
 
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_SURROGATES = re.compile(rb"\\\\|%b%b|(%b|%b)" % (_HIGH, _LOW, _HIGH, _LOW))
+"""Matches the escape of a backslash, of a character in two halves, or of half a character."""
+_REPLACEMENT = rb"\ufffd"
+_SPACES = bytes(max(octet, 32) for octet in range(256))
+
 
 class UnreadableEventError(ValueError):
     """An event, or a whole request, that is not in its provider's format; says which part."""
 
 
 def json_of(body: bytes) -> Any:
-    """Parse JSON. Raises UnreadableEventError if the body is none, or is nested too deeply."""
+    """Parse JSON. Raises UnreadableEventError if the body is none, or is nested too deeply.
+
+    A character that cannot be one, in the words of one server, does not hinder the other events of
+    a request: see `_repaired`.
+    """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
+        pass
+    try:
+        return orjson.loads(_repaired(body))
+    except orjson.JSONDecodeError:
         raise UnreadableEventError("not JSON") from None
+
+
+def _repaired(body: bytes) -> bytes:
+    """Replace octets that are not UTF-8, halves of characters, and controls; in linear time.
+
+    Inside of texts none of these is allowed, and outside of them controls are spaces (RFC 8259
+    sections 2, 7 and 8.1). The parser stays the same, so it accepts nothing else that it refuses.
+    """
+    whole = _SURROGATES.sub(_whole, body.translate(_SPACES))
+    return whole.decode("utf-8", "replace").encode()
+
+
+def _whole(match: re.Match[bytes]) -> bytes:
+    return _REPLACEMENT if match[1] else match[0]
 
 
 class Fields(Mapping[str, Any]):

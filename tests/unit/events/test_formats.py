@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from mailsluice.core.suppression_reason import SuppressionReason
 from mailsluice.events.batch import ABOUT_SOMETHING_ELSE, MAX_EVENTS, UNREADABLE, Batch
 from mailsluice.events.event import DeliveryState, FailureKind, ProviderEvent
-from mailsluice.events.fields import UnreadableEventError
+from mailsluice.events.fields import UnreadableEventError, json_of
 from mailsluice.events.providers import (
     brevo,
     generic,
@@ -25,6 +26,7 @@ from mailsluice.events.providers import (
 )
 from tests.unit.events import payloads
 from tests.unit.events.payloads import AT, EMAIL, MESSAGE_ID, TOKEN, body
+from tests.unit.growth import TIMES, is_in_proportion
 
 DEFERRED, DELIVERED, DROPPED, BOUNCED, UNSUBSCRIBED, COMPLAINED = DeliveryState
 HARD, SOFT, BLOCK = FailureKind
@@ -578,6 +580,98 @@ def test_one_bad_event_does_not_hinder_the_others() -> None:
     batch = sendgrid.read(body([good, *bad]))
     assert [event.key for event in batch.events] == ["sg-delivered"]
     assert batch.unused == {UNREADABLE: len(bad)}
+
+
+BROKEN = [
+    b"\\ud83d",  # the first half of a character
+    b"\\uDE00",
+    b"\\ude00\\ud83d",
+    b"\\ud83d\\u0041",
+    b"\\\\\\ud83d",  # behind an escaped backslash
+    b"\xfc",  # Latin-1
+    b"\xc3",  # cut off
+    b"\xed\xa0\xbd",  # half a character in octets
+    b"a\x00b\x1f",
+    b"a\nb\tc",
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("provider", ["sendgrid", "sparkpost", "mailjet", "brevo", "generic"])
+def test_a_broken_character_hinders_no_event(provider: str, broken: bytes) -> None:
+    mark = "MARK"
+    first, second = [event for name, event, *_ in CASES if name == provider][:2]
+    keys = ("response", "smtp_reply", "raw_reason", "reason", "reply", "comment")
+    given = [{**first, **dict.fromkeys(keys, f"4 {mark}")}, second]
+    match provider:
+        case "sparkpost":
+            content = body([{"msys": {"message_event": event}} for event in given])
+        case "generic":
+            content = body({"events": given})
+        case _:
+            content = body(given)
+    batch = READERS[provider](content.replace(mark.encode(), broken))
+    assert [event.state for event in batch.events] == [
+        event.state for event in READERS[provider](content).events
+    ]
+    assert (len(batch.events), batch.unused) == (2, {})
+    for event in batch.events:
+        event.reply.encode()  # PostgreSQL takes neither NUL nor half a character
+        assert "\0" not in event.reply
+
+
+@pytest.mark.parametrize("provider", ["ses", "mailgun", "postmark"])
+def test_an_event_with_a_broken_character_is_read(provider: str) -> None:
+    event = {**next(event for name, event, *_ in CASES if name == provider), "x": "MARK"}
+    for broken in BROKEN:
+        content = wrapped(provider, event).replace(b"MARK", broken)
+        assert len(READERS[provider](content).events) == 1
+
+
+def test_characters_in_two_halves_stay_whole() -> None:
+    assert json_of(b'["\\ud83d\\ude00 \\ud83d", "\\\\ud83d\\\\"]') == [
+        "\U0001f600 \ufffd",
+        "\\ud83d\\",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[NaN, "\xfc"]',
+        b'[Infinity, "\xfc"]',
+        b'[1e400, "\xfc"]',
+        b'["\xfc",]',
+        b"['\xfc']",
+        b'["\xfc"',
+        b'["\xfc" /* */]',
+        b'["\\x41\xfc"]',
+        b'"\xfc" 1',
+        b"[" * 5_000 + b'"\xfc"' + b"]" * 5_000,
+        b"\xef\xbb\xbf[]",
+        '["ü"]'.encode("utf-16"),
+    ],
+)
+def test_broken_characters_open_no_other_door(content: bytes) -> None:
+    with pytest.raises(UnreadableEventError, match="not JSON"):
+        json_of(content)
+
+
+def test_of_two_fields_of_a_name_the_last_one_counts_whatever_is_broken() -> None:
+    assert json_of(b'{"a": 1, "a": 2}') == {"a": 2}
+    assert json_of(b'{"a": 1, "a": 2, "b": "\xfc"}')["a"] == 2
+
+
+@pytest.mark.parametrize("unit", [b"\\\\", b"\\ud83d", b"\xfc", b"\\n", b"\\u"])
+def test_broken_characters_are_replaced_in_linear_time(unit: bytes) -> None:
+    def parse(content: bytes) -> None:
+        with contextlib.suppress(UnreadableEventError):
+            json_of(content)
+
+    def content(size: int) -> bytes:
+        return b'["\xfc' + unit * (size // len(unit)) + b'"]'
+
+    assert is_in_proportion(parse, content(1_000_000 // TIMES), content(1_000_000), 0.25)
 
 
 @pytest.mark.parametrize("provider", READERS)

@@ -76,6 +76,22 @@ def test_what_is_no_json_is_refused(line: bytes) -> None:
             read_line(line, provider)
 
 
+@pytest.mark.parametrize("broken", [b"\\ud83d", b"\xfc", b"a\tb"])
+def test_a_broken_character_hinders_no_event_of_a_line(broken: bytes) -> None:
+    given = [payloads.sendgrid("delivered", response="MARK"), payloads.sendgrid("spamreport")]
+    batch = read_line(orjson.dumps(given).replace(b"MARK", broken), Provider.SENDGRID)
+    assert [event.key for event in batch.events] == ["sg-delivered", "sg-spamreport"]
+    del given[0]["sg_event_id"]  # then its content names it
+    batch = read_line(orjson.dumps(given).replace(b"MARK", broken), Provider.SENDGRID)
+    assert len(batch.events) == 2
+
+
+def test_a_broken_character_hinders_no_event_in_the_wrapper_of_sns() -> None:
+    message = orjson.dumps(SES).decode().replace("{", '{"x": "\\ud83d", ', 1)
+    line = orjson.dumps({"Type": "Notification", "Message": message})
+    assert len(read_line(line, Provider.SES).events) == 1
+
+
 def test_a_line_with_too_many_events_is_refused() -> None:
     with pytest.raises(UnreadableEventError, match="more than"):
         read_line(orjson.dumps([1] * (MAX_EVENTS + 1)), Provider.SENDGRID)

@@ -234,6 +234,14 @@ def test_an_unreadable_event_hinders_no_other_of_its_page() -> None:
     assert (len(page.batch.events), page.batch.unused) == (1, {"not readable": 2})
 
 
+def test_a_broken_character_hinders_no_event_of_its_page() -> None:
+    item = payloads.mailgun("delivered", **{"delivery-status": {"message": "MARK"}})
+    answer = orjson.dumps({"items": [item, payloads.mailgun("complained")], "paging": {}})
+    for broken in (b"\\ud83d", b"\xfc"):
+        page = mailgun.read(answer.replace(b"MARK", broken), page_of(mailgun.FEED))
+        assert len(page.batch.events) == 2
+
+
 @pytest.mark.parametrize("raw", [False, True])
 def test_messages_of_a_queue_are_events_with_or_without_an_envelope(raw: bool) -> None:
     event = payloads.ses("Delivery", timestamp="2026-07-25T17:20:00Z", recipients=[payloads.EMAIL])
