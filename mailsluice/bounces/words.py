@@ -181,6 +181,36 @@ _LISTS = LazyPattern(
     r"|\b(?:(?:RLY|RTR|CON|HVU|DYN|DNS):[A-Z]+\d*|IB\d{3}|AUP#|E\d{4}\b.{0,20}listed)",
 )
 """Names of block lists, and codes for blocked servers, which also occur in links."""
+_UNUSED = (
+    r"(?:inactivity|inactiveness|lack of (?:use|activity|log-?ins?)|dormant|dormancy"
+    r"|(?:not|never) (?:been )?(?:used|accessed|logged)|no (?:recent )?(?:log-?ins?|activity)"
+    r"|inaktivit|nicht ?(?:benutz|genutz|verwend)|(?:in|non )activit|inutilis|non utilis"
+    r"|inattivit|inutilizz|inutilizad|inactividad|inatividad|inactiviteit|ongebruikt"
+    r"|nieaktywn|неактивн|неиспольз|hareketsiz|kullanılma"
+    r"|未使用|(?:未|不)(?:登录|登錄|使用)|不活[跃躍]|休[止眠]|비활성|미사용|휴면)"
+)
+_MAILBOX_OF_ANY_LANGUAGE = (
+    r"(?:\b(?:mailbox|account|user|address|konto|kontot|postfach|benutzer|adresse|compte|bo.te"
+    r"|utilisateur|casella|utente|indirizzo|buz.n|cuenta|usuario|caixa|conta|usu.rio|postvak"
+    r"|gebruiker|skrzynk|u.ytkownik|hesa[bp]|kullan.c.|posta kutusu|brevl.da|postkasse)"
+    r"|ящик|уч[её]тн|аккаунт|пользовател|邮箱|郵箱|信箱|[账帐帳][号戶户號]|用户|用戶"
+    r"|アカウント|メールボックス|ユーザ|계정|사서함|사용자)"
+)
+_IDLE = LazyPattern(
+    rf"{_MAILBOX_OF_ANY_LANGUAGE}.{{0,80}}{_UNUSED}|{_UNUSED}.{{0,80}}{_MAILBOX_OF_ANY_LANGUAGE}"
+)
+"""Words about a mailbox that nobody has used for long, which its server therefore has closed."""
+_IDLE_BLOCK = LazyPattern(
+    rf"\bblock(?:ed|ing)?\b.{{0,40}}(?:{_UNUSED}|\binactive)",
+    rf"{_UNUSED}.{{0,60}}\bblock(?:ed|ing)?\b",
+)
+"""Words about something that was blocked because nobody used it, which no sender is."""
+_BLOCK = re.compile(r"\bblock(?:ed|ing)?\b", re.IGNORECASE)
+_NO_MAILBOX = re.compile(
+    r"\bips?\b|\bservers?\b|\bhosts?\b|\bnetwork\b|\bconnection|\bsession|\btime-?out|\bsender",
+    re.IGNORECASE,
+)
+"""Matches what may be blocked or closed instead of a mailbox."""
 _SENDERS = {Action.BLOCK: Topic.LISTED, Action.REST: Topic.LISTED, Action.SLOW: Topic.RATE}
 """Topics of replies that large providers use for servers which send too much, or are blocked."""
 _LINK = re.compile(r"\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)
@@ -207,7 +237,12 @@ def topics(text: str, answer: Answer = Answer.UNKNOWN) -> frozenset[Topic]:
 def _topics(text: str, answer: Answer) -> frozenset[Topic]:
     line = without_quoted(" ".join(text.split()))
     words = _MACHINE.sub(" ", _LINK.sub(" ", line))
+    is_of_mailbox = _NO_MAILBOX.search(words) is None
+    if is_of_mailbox and _IDLE_BLOCK.search(words):
+        words = _BLOCK.sub("disabled", words)
     spoken = {topic for topic, pattern in _TOPICS.items() if pattern.search(words)}
+    if is_of_mailbox and _IDLE.search(words):
+        spoken.add(Topic.NOBODY)
     if Topic.NOWHERE in spoken:
         spoken = _placed(spoken, words, answer)
     if answer is Answer.MESSAGE and _IN_THE_MESSAGE.search(words):

@@ -117,6 +117,63 @@ REPLIES = [
 ]
 
 
+# Mailboxes that nobody has used for long.
+UNUSED = [
+    "This mailbox has been blocked due to inactivity",
+    "User account blocked for inactivity",
+    "Account blocked: it was not used for a year",
+    "Blocked because of inactive account",
+    "Due to inactivity this mailbox has been blocked",
+    "Mailbox disabled due to inactivity",
+    "The account is suspended: inactive for 180 days",
+    "Mailbox over 180 days inactive",
+    "The account has been deactivated because of inactivity",
+    "Postfach wegen Inaktivität gesperrt",
+    "Das Konto wurde wegen Inaktivität deaktiviert",
+    "Boîte bloquée pour inactivité",
+    "Compte désactivé pour cause d'inactivité",
+    "Casella bloccata per inattività",
+    "Buzón bloqueado por inactividad",
+    "Cuenta desactivada por inactividad",
+    "Caixa bloqueada por inatividade",
+    "Postvak geblokkeerd wegens inactiviteit",
+    "Konto zablokowane z powodu nieaktywności",
+    "Hesap hareketsizlik nedeniyle engellendi",
+    "Почтовый ящик заблокирован из-за неактивности",
+    "邮箱因长期未使用被冻结",
+    "メールボックスは休止のためブロックされました",
+    "비활성으로 차단된 계정",
+]
+
+
+@pytest.mark.parametrize("text", UNUSED)
+def test_a_mailbox_that_is_blocked_as_nobody_uses_it_is_disabled(text: str) -> None:
+    """By the rules for disabled mailboxes: `blocked` is not about the sender here."""
+    for status in ("5.2.1 ", "5.0.0 ", ""):
+        refusal = refused(Attempt(Phase.RCPT, 550, f"{status}{text}"))
+        assert refusal
+        assert refusal[0] is HARD
+    assert kind_of(450, "4.2.1", text) is SOFT
+    assert kind_of(550, "5.2.1", f"{text}, temporarily") is SOFT
+    for blame in ("listed by spamhaus", "the message is spam", "your IP is blocked"):
+        assert kind_of(550, "5.2.1", f"{text}; {blame}") is not HARD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Your IP was blocked due to inactivity of the account",
+        "Server blocked: inactive",
+        "Message blocked",
+        "This mailbox is blocked",
+        "User is inactive. Message blocked",
+        "The connection of the user was closed for inactivity",
+    ],
+)
+def test_inactivity_of_something_else_disables_no_mailbox(text: str) -> None:
+    assert kind_of(550, "5.7.1", text) is None
+
+
 # Domains and hosts, in the reply to RCPT.
 DOMAINS = [
     (HARD, "550 Domain not found"),
