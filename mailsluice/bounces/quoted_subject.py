@@ -27,15 +27,28 @@ _MAX_FOLDED = 10
 """Lines that the subject may take."""
 
 _NAMES = (
-    r"(?:\b(?:subject|subj|betreff|thema|objet|sujet|oggetto|asunto|assunto|onderwerp|temat|tema"
-    r"|тема|ämne|emne|konu|aihe|předmět|tárgy|subiect|θέμα)\b"
+    r"(?:\b(?:subject|subj|betreff(?:zeile)?|thema|objet|sujet|oggetto|asunto|assunto|onderwerp|temat|tema"
+    r"|тема|ämne|emne|konu|aihe|předmět|tárgy|subiect|θέμα)\b(?:\(s\))?"
     r"|件名|表題|題名|主题|主題|主旨|标题|標題|제목)"
 )
 """The name of the field in the languages of `mailsluice.bounces.words`, and in some others."""
+_LINE_NAMES = (
+    r"\b(?:regarding|concerning|ref|topic|thread-topic|title|betrifft|betr\.?|titel|titre)"
+)
+"""Names of the field that are common words, at the beginning of a line."""
+_YOUR_MESSAGE = (
+    r"\b(?:your|ihre|votre|su|tu|suo|tuo|il|uw|sua|a|twoja|ваше)[^\S\n]"
+    r"(?:e-?mail|mail|message|nachricht|courriel|mensaje|correo|messaggio|bericht|mensagem"
+    r"|wiadomość|сообщение|письмо)[^\S\n]{1,3}(?=[\"“„«「])"
+)
+_IS = (
+    r"(?:[^\S\n](?:line|of|the|your|this|original|returned|message|mail|e-?mail|is|was|lautet|ist"
+    r"|war|est|était)\b){0,6}"
+)
 _QUOTE = r"(?:[\"“”„«»「『《]|(?<!\w)['‘‚`])"
 _END = r"(?:[\"“”»«」』》]|['’](?!\w))"
 _IN_QUOTES = re.compile(
-    rf"{_NAMES}(?:[^\S\n]{{0,5}}[:：]?[^\S\n]{{0,5}}|[^\"“”„«»'‘‚`:：\n]{{0,30}}){_QUOTE}"
+    rf"(?:{_YOUR_MESSAGE}|{_NAMES}(?:[^\S\n]{{0,5}}[:：]?[^\S\n]{{0,5}}|[^\"“”„«»'‘‚`:：\n]{{0,30}})){_QUOTE}"
     rf"(?:[^\n]{{0,{_LONGEST}}}{_END}|[^\n]{{0,{_LONGEST}}}\n[^\n]{{0,{_LONGEST}}}?{_END}|[^\n]*+)",
     re.IGNORECASE,
 )
@@ -44,14 +57,16 @@ _WORD = re.compile(r"[\u2e80-\ud7ff]|[^\W\u2e80-\ud7ff]++")
 """Matches a word, or one ideograph: there are no spaces between those."""
 _IDEOGRAPH = re.compile(r"[\u2e80-\ud7ff]")
 _FIELD = re.compile(
-    rf"{_NAMES}(?:[^\S\n]line)?[^\S\n]*+[*_\])】」]*+[^\S\n]*+[:：=]|[【\[]{_NAMES}[】\]]",
+    rf"{_NAMES}(?:{_IS}[^\S\n]*+[*_\])】」]*+[^\S\n]*+[:：=]|[^\S\n](?:is|was|ist|war|lautet)[^\S\n])"
+    rf"|[【\[]{_NAMES}[】\]]",
     re.IGNORECASE,
 )
 """Matches the beginning of a field, wherever it is."""
 _LINE = re.compile(
-    rf"^[\s>|]*+[\W_]{{0,20}}(?:(?:original|returned|message|e-?mail|mail)[^\S\n]++){{0,2}}{_NAMES}"
+    rf"^[\s>|]*+[\W_]{{0,20}}(?:(?:original|returned|message|e-?mail|mail)[^\S\n]++){{0,2}}"
+    rf"(?:{_NAMES}|{_LINE_NAMES}(?=[^\S\n]*+[*_]*+[:：]))"
     r"(?:(?:[^\S\n]+(?!to\b)[^\W\d]{1,15}){0,4}[^\S\n]*+[*_\])】」]*+[^\S\n]*+[:：=]"
-    r"|\t|[ ]{2}|[】\]]|[ ][-–—][ ])",
+    r"|\t|[ ]{2}|[】\]]|[ ]?\||[ ][-–—][ ]|[ ](?-i:[A-Z]))",
     re.IGNORECASE,
 )
 """Matches the beginning of a line that is a field, where more words or no colon may follow."""

@@ -18,10 +18,11 @@ from mailsluice.message.unsubscribing import UnsubscribeToken
 _AUTO_REPLIES = ("X-Autoreply", "X-Autorespond", "X-Autoresponse")
 _AWAY = re.compile(
     r"automatic reply|auto-?(?:matische antwort|reply|respon)|out[ -]of[ -](?:the[ -])?office"
-    r"|abwesen|réponse automatique|absen[ct]|respuesta automática|fuera de la oficina"
+    r"|abwesen|réponse automatique|absen(?:ce|t)\b|respuesta automática|fuera de la oficina"
     r"|risposta automatica|fuori sede|resposta automática|automatisch antwoord"
     r"|afwezig|autosvar|automatiskt svar|automatyczna odpowiedź|автоответ"
-    r"|автоматический ответ|自動応答|不在|自动(?:答复|回复)|自動(?:回覆|答覆)|자동 회신",
+    r"|автоматический ответ|自動応答|不在(?:通知|連絡|です|の)|自动(?:答复|回复)"
+    r"|自動(?:回覆|答覆)|자동 회신",
     re.IGNORECASE,
 )
 """Matches the beginning of the subject of an automatic reply without a field that says so."""
