@@ -21,6 +21,19 @@ from mailsluice.bounces.words import Topic, topics
 
 _SYSTEMS = re.compile(r"(?i)mailer-daemon|post_?master|mail[-_. ]?deliver|microsoftexchange")
 _DAEMON = re.compile(r"(?i)mailer-daemon")
+_FAILURE = re.compile(
+    r"could(?: not|n.t) be (?:delivered|reached)|undeliver|not (?:been |be )?deliver"
+    r"|unable to deliver|deliver\w* .{0,40}fail|fail\w* .{0,40}deliver|did not reach"
+    r"|nicht (?:zugestellt|erreich(?:t|en) w)|unzustellbar|(?:zustellung|zustellen) .{0,40}fehl"
+    r"|pas (?:pu être|été) (?:remis|distribu|délivr)|échec de la (?:remise|distribution)"
+    r"|non (?:è stato|recapit|consegna)|no (?:se pudo|ha sido|fue) (?:entreg|posible entreg)"
+    r"|não (?:pôde|foi) (?:ser )?(?:entreg|possível entreg)|niet (?:worden )?(?:bezorgd|afgeleverd)"
+    r"|nie (?:można|udało się|został\w*) (?:dostarcz|doręcz)|не (?:удалось )?(?:быть )?доставл"
+    r"|配信できま|配信に失敗|无法(?:送达|投递|发送)|無法(?:送達|投遞|傳遞)"
+    r"|배달(?:할 수 없|하지 못|되지)",
+    re.IGNORECASE,
+)
+"""Matches words that say that a mail was not delivered, as only reports do."""
 _ADDRESS = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]{1,64}@[\w.-]{1,253}\w")
 _REPLY = re.compile(r"\W*[45]\d\d[ -]")
 _LEAST_FAILURE = 400
@@ -42,11 +55,14 @@ def comes_from_a_system(message: Message) -> bool:
     return is_named or sender.endswith("<>") or "X-Failed-Recipients" in message
 
 
-def comes_from_a_daemon(message: Message) -> bool:
-    """Whether a program wrote the mail that people do not write with, unlike a postmaster's."""
+def is_a_report(message: Message, stated: StatedReason) -> bool:
+    """Whether a daemon wrote the mail, or it says that a mail was not delivered.
+
+    Otherwise a person may have: a postmaster, who is out of office.
+    """
     sender = field(message, "From")[:_MAX_FIELD]
     is_daemon = _DAEMON.search(sender) is not None or sender.endswith("<>")
-    return is_daemon or "X-Failed-Recipients" in message
+    return is_daemon or "X-Failed-Recipients" in message or _FAILURE.search(stated.text) is not None
 
 
 def recipients(
@@ -66,7 +82,7 @@ def recipients(
         for name in names
         for own, text in [stated.about((name,), is_alone=len(failed) + len(passing) == 1).reason()]
     )
-    is_person = not comes_from_a_daemon(message)
+    is_person = not is_a_report(message, stated)
     if is_automatic and not _quotes_a_server(stated, is_person=is_person):
         if not named:
             return _of_a_reply(_nameless(message, stated), stated, is_person=is_person)

@@ -94,7 +94,8 @@ def _notice(message: Message, content: bytes) -> Notice:
     reported = free_text.recipients(message, content, stated, is_automatic=is_automatic)
     if reported:
         return Notice(Sort.RETURNED, reported)
-    return AUTO_REPLY if is_automatic and not free_text.comes_from_a_daemon(message) else UNKNOWN
+    is_reply = is_automatic and not free_text.is_a_report(message, stated)
+    return AUTO_REPLY if is_reply else UNKNOWN
 
 
 def _unsubscribe_token(message: Message) -> UnsubscribeToken | None:
