@@ -19,7 +19,7 @@ RSET = b"RSET\r\n"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LINE_DOT = re.compile(rb"\n\.")  # a pattern, since bytes.find takes three times as long
-
+_SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 section 5; int() refuses more than 4,300 digits
 
 _NO_SECOND_HELLO = frozenset((500, 502, 503))
 
@@ -64,14 +64,14 @@ class Offer:
     @classmethod
     def from_extensions(cls, extensions: Mapping[str, str], hello: Hello | None = None) -> Self:
         """Make an offer from a mapping of keywords, in lower case, to parameters."""
-        limit = extensions.get("size", "").strip()
+        size = _SIZE.fullmatch(extensions.get("size", "").strip())
         return cls(
             pipelining="pipelining" in extensions,
             chunking="chunking" in extensions,
             smtputf8="smtputf8" in extensions,
             eight_bit="8bitmime" in extensions,
             size="size" in extensions,
-            size_limit=int(limit) or None if limit.isascii() and limit.isdigit() else None,
+            size_limit=int(size[0]) or None if size else None,
             hello=hello or Hello(),
         )
 

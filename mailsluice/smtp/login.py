@@ -23,6 +23,7 @@ from mailsluice.smtp.connection import Connection, Security
 from mailsluice.smtp.dkim.signing import signer_of
 from mailsluice.smtp.link import Link
 from mailsluice.smtp.pipelined import PipelinedSession
+from mailsluice.smtp.replies import ReplyParser
 from mailsluice.smtp.sequential import SequentialSession
 from mailsluice.smtp.session import Session, SessionError
 from mailsluice.smtp.token_login import log_in_with_token
@@ -137,10 +138,10 @@ async def open_session(connection: Connection, tokens: TokenSource | None = None
         await opening.greet()
         await opening.encrypt()
         await opening.log_in()
+        return opening.session()
     except BaseException:
         opening.close()
         raise
-    return opening.session()
 
 
 def _trusted(connection: Connection) -> ssl.SSLContext:
@@ -245,8 +246,12 @@ def _phase(phase: Phase, connection: Connection, *, has_greeted: bool = True) ->
 
 
 def _hello(smtp: aiosmtplib.SMTP) -> Hello:
-    reply = smtp.last_ehlo_response.message if smtp.last_ehlo_response else ""
-    return Hello(f"EHLO {smtp.local_hostname}\r\n".encode(), "".join(reply.split(None, 1)[:1]))
+    """Return the EHLO, with the server's name as the link reads it in a later reply."""
+    message = smtp.last_ehlo_response.message if smtp.last_ehlo_response else ""
+    line = message.partition("\n")[0].encode("utf-8", "surrogateescape")
+    (reply,) = ReplyParser().feed(b"250 %b\n" % line)
+    words = reply.text.split(None, 1)
+    return Hello(f"EHLO {smtp.local_hostname}\r\n".encode(), "".join(words[:1]))
 
 
 def _take_over(smtp: aiosmtplib.SMTP, connection: Connection) -> Session:

@@ -6,6 +6,7 @@ handle only a few thousand characters.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ TEXT_BYTES = 2_048
 """Bytes kept of a reply."""
 
 _CODES = {b"%d" % code: code for code in range(200, 600)}
+_UNFIT = re.compile("[\0\ud800-\udfff]")
 
 
 class Reply(NamedTuple):
@@ -37,9 +39,14 @@ class Reply(NamedTuple):
 
 
 def bounded(text: str) -> str:
-    """Cut the text of a reply that another parser has read, as this parser cuts its own."""
+    """Cut the text of a reply that another parser has read, as this parser cuts its own.
+
+    That parser keeps bytes that cannot be decoded as surrogates, which no log, database or JSON
+    takes: they are replaced, as `Reply.text` replaces them.
+    """
     lines = text[: MAX_LINES * LINE_BYTES].split("\n")
-    return "\n".join(line[:LINE_BYTES] for line in lines)[:TEXT_BYTES]
+    cut = "\n".join(line[:LINE_BYTES] for line in lines)[:TEXT_BYTES]
+    return _UNFIT.sub("\ufffd", cut)
 
 
 @lru_cache(maxsize=256)  # servers repeat the same few replies

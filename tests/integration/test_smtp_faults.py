@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mailsluice.core.outcome import Phase, Trouble, Verdict, classify
 from mailsluice.smtp.connection import Connection, Security
@@ -270,3 +272,83 @@ def test_a_session_that_ends_when_mail_comes_defers_no_recipient(kind: str) -> N
     assert (attempt.phase, attempt.code) == (Phase.MAIL, None)
     assert "451 4.4.2 Timeout" in attempt.text
     assert classify(attempt).trouble is Trouble.SESSION
+
+
+_WORDS = st.sampled_from(
+    [b"SIZE", b"AUTH", b"AUTH=", b"STARTTLS", b"LIMITS", b"PIPELINING", b"CHUNKING", b"SMTPUTF8"]
+) | st.binary(max_size=6)
+_PARAMETERS = st.sampled_from([b"9" * 5_000, b"-1", b"0", b"RCPTMAX=" + b"9" * 4_400, b"\xff\0"])
+_LINES = st.lists(st.tuples(_WORDS, _PARAMETERS | st.binary(max_size=6)), max_size=4)
+
+
+def _ehlo(lines: list[tuple[bytes, bytes]]) -> bytes:
+    """A reply to EHLO with these keywords and parameters, which may be no reply at all."""
+    *others, last = [b"mail.example", *(b" ".join(line) for line in lines)]
+    return b"".join(b"250-%b\r\n" % line for line in others) + b"250 %b\r\n" % last
+
+
+@given(
+    greeting=st.none() | st.binary(max_size=20), hello=st.binary(max_size=40) | _LINES.map(_ehlo)
+)
+@example(greeting=None, hello=_ehlo([(b"SIZE", b"9" * 5_000)]))
+@example(greeting=None, hello=b"250 \xff\0 SIZE\r\n")
+@example(greeting=b"554 \xff\0\r\n", hello=b"")
+@example(greeting=b"-99 \xff", hello=b"")
+def test_whatever_a_server_says_before_mail_only_ends_the_session(
+    greeting: bytes | None, hello: bytes
+) -> None:
+    """No bytes raise another error, which would be one of ours, and their text can be stored."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if greeting is None:
+            writer.write(b"220 mail.example\r\n")
+            await reader.readline()
+        writer.write(hello if greeting is None else greeting)
+        writer.write_eof()
+
+    async def work() -> SessionError | None:
+        async with stream_server(serve) as port:
+            connection = Connection("test", "127.0.0.1", port, Security.NONE)
+            try:
+                session = await open_session(connection)
+                await session.send(ListFeed(envelopes("a")))
+            except SessionError as error:
+                return error
+        return None
+
+    error = run(work)
+    assert error is not None
+    text = str(error) + error.attempt.text
+    assert "\0" not in text
+    assert text.encode()
+
+
+@pytest.mark.parametrize("name", [b"mail.\xff.example", b"m" * 900, b"\0"])
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_server_with_an_odd_name_is_known_again(kind: str, name: bytes) -> None:
+    """A refusal is confirmed by a second EHLO, whose reply has to begin with the same name."""
+    feed = ListFeed(envelopes("a"))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example\r\n")
+        words = (name, *(keyword.encode() for keyword in KINDS[kind]))
+        while line := await reader.readline():
+            if line.startswith(b"EHLO"):
+                writer.write(b"".join(b"250-%b\r\n" % word for word in words) + b"250 HELP\r\n")
+            elif line.startswith(b"BDAT"):
+                await reader.readexactly(int(line.split()[1]))
+                writer.write(b"554 no\r\n")
+            elif line == b".\r\n":
+                writer.write(b"554 no\r\n")
+            elif line == b"DATA\r\n":
+                writer.write(b"354 go on\r\n")
+            elif line.startswith((b"MAIL", b"RCPT", b"RSET", b"QUIT")):
+                writer.write(b"250 ok\r\n")
+
+    async def work() -> None:
+        async with stream_server(serve) as port:
+            connection = Connection("test", "127.0.0.1", port, Security.NONE)
+            await (await open_session(connection)).send(feed)
+
+    run(work)
+    assert feed.attempt("a").code == 554

@@ -29,6 +29,12 @@ def test_commands_use_the_servers_extensions() -> None:
         ({"size": ""}, Offer(size=True)),
         ({"size": "0"}, Offer(size=True)),  # no fixed limit (RFC 1870 section 4)
         ({"size": "much"}, Offer(size=True)),
+        ({"size": " 9" + "0" * 19}, Offer(size=True, size_limit=9 * 10**19)),
+        ({"size": "9" * 21}, Offer(size=True)),  # more digits than RFC 1870 allows
+        ({"size": "9" * 5_000}, Offer(size=True)),  # more than int() takes
+        ({"size": "\u0661\u0662"}, Offer(size=True)),  # digits, but not ASCII
+        ({"size": "-1"}, Offer(size=True)),
+        ({"size": "1_000"}, Offer(size=True)),
     ],
 )
 def test_an_offer_is_read_from_ehlo(extensions: dict[str, str], offer: Offer) -> None:
