@@ -128,7 +128,8 @@ class EnvelopeQueue:
         try:
             return await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and (envelope := waiter.result()):
+            has_result = waiter.done() and not (waiter.cancelled() or waiter.exception())
+            if has_result and (envelope := waiter.result()):
                 self._lanes.put_back(self.finished(envelope, is_unused=True)[0])
             raise
 
@@ -144,7 +145,10 @@ class EnvelopeQueue:
             row, lane = taken
             try:
                 envelope = self._message.render(row.id, row.email, orjson.loads(row.variables))
-            except MessageError as error:
+            except Exception as error:
+                if not isinstance(error, MessageError):
+                    self._lanes.put_back(row)
+                    raise
                 failed = RecipientStatus.FAILED
                 self._store.settle(Settled(row.id, failed, row.attempts, reply=str(error)))
                 self.unrenderable += 1
@@ -197,7 +201,11 @@ class EnvelopeQueue:
             if self._waiters[-1].envelope.done():  # the session was cancelled
                 self._waiters.pop()
                 continue
-            envelope = self.next_nowait()
+            try:
+                envelope = self.next_nowait()
+            except Exception as error:  # noqa: BLE001 the session raises it; a timer would lose it
+                self._waiters.pop().envelope.set_exception(error)
+                break
             if envelope is None:
                 self._dismiss()
                 break

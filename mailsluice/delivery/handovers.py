@@ -15,14 +15,11 @@ from dataclasses import replace
 from typing import Protocol
 
 from mailsluice.delivery.failover import STARTING, Condition
+from mailsluice.delivery.own_fault import is_own_fault
 
 
 class Handing(Protocol):
     """A sender of one connection, which may give recipients away, or take some over."""
-
-    @property
-    def down(self) -> str | None:
-        """Why the connection went down in this run; None while it works."""
 
     def condition(self) -> Condition:
         """Whether the connection works, for others that may take over its recipients."""
@@ -66,8 +63,7 @@ class Handovers:
     def end(self, name: str) -> None:
         """Note that the sending over a connection has ended, or has failed to begin."""
         self._ended.add(name)
-        sender = self._senders.get(name)
-        if sender is None or sender.down is None:
+        if self._condition(name).down is None:
             self.close(name)
         self.changed.set()
 
@@ -93,6 +89,8 @@ class Handovers:
     def _condition(self, name: str) -> Condition:
         sender = self._senders.get(name)
         now = sender.condition() if sender else STARTING
+        if is_own_fault(now.down):  # perhaps at a recipient, who would take it to other connections
+            now = replace(now, is_over=True, down=None)
         return replace(now, is_over=True) if name in self._ended else now
 
     def leaving(self) -> set[str]:

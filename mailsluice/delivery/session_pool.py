@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+from mailsluice.core.outcome import Trouble
 from mailsluice.delivery.connection_state import ConnectionState
 from mailsluice.delivery.envelope_queue import EnvelopeQueue
+from mailsluice.delivery.own_fault import NOT_OURS, own_fault, traced
 from mailsluice.delivery.probing import Probing
 from mailsluice.delivery.session_feed import SessionFeed
 from mailsluice.smtp.connection import Connection
@@ -101,18 +103,34 @@ class SessionPool:
             worker.result()
 
     async def _work(self) -> None:
-        """Open one session after the other while mail is left."""
-        while await self._is_next():
-            self.open += 1
-            feed = self._feed()
-            try:
-                if session := await self._opened():
-                    await self._use(session, feed)
-            except SessionError as error:
-                self._lost(error, feed)
-            finally:
-                self.open -= 1
-                self._state.changed()
+        """Open one session after the other while mail is left.
+
+        An unexpected error takes this connection down, and not the others: its other sessions
+        finish their messages in flight.
+        """
+        try:
+            while await self._is_next():
+                await self._open_one()
+        except NOT_OURS:
+            raise
+        except Exception as error:  # noqa: BLE001 whatever it is, the connection says so
+            secrets = (self._state.connection.password or "",)
+            logger.error("connection %s: %s", self._state.name, traced(error, secrets))
+            self._state.health.failed(Trouble.DOWN, own_fault(error, secrets))
+            self._state.changed()
+
+    async def _open_one(self) -> None:
+        """Open a session, and use it until it ends."""
+        self.open += 1
+        feed = self._feed()
+        try:
+            if session := await self._opened():
+                await self._use(session, feed)
+        except SessionError as error:
+            self._lost(error, feed)
+        finally:
+            self.open -= 1
+            self._state.changed()
 
     async def _use(self, session: Session, feed: SessionFeed) -> None:
         self.logged_in += 1

@@ -94,7 +94,8 @@ class RecallableFeed:
                 pending.cancel()
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait({pending})
-            if not pending.cancelled() and (envelope := pending.result()):
+            has_result = not (pending.cancelled() or pending.exception())
+            if has_result and (envelope := pending.result()):
                 self.settled(envelope, _STOPPED)
             raise
         return None if pending.cancelled() else pending.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pkgutil
 from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
@@ -257,3 +258,58 @@ async def test_a_server_that_does_not_greet_does_not_count_as_back(reply: bytes)
     faults = {"*": Fault(Stage.GREETING, reply)}
     with SmtpServer(faults=faults) as server:
         assert not await greets(connection("red", server, timeout_seconds=0.2))
+
+
+STEPS = {
+    "mailsluice.smtp.login._take_over": 7,
+    "mailsluice.message.CompiledMessage.render": 40,
+    "mailsluice.delivery.connection_sender.ConnectionSender._dot": 40,
+    "mailsluice.smtp.pipelined.opening": 40,
+    "mailsluice.delivery.outcome_handler.OutcomeHandler.handle": 40,
+    "mailsluice.delivery.session_pool.SessionPool._next_session_at": 10,
+}
+"""Steps of sending in which an error of ours may be, and at which call it is raised."""
+
+
+@pytest.mark.parametrize("step", list(STEPS))
+async def test_an_error_of_ours_in_a_session_takes_its_connection_down_and_loses_nothing(
+    step: str,
+    sender: Sender,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The other connection goes on to its end, and the next run sends to all who wait."""
+    owner, _, name = step.rpartition(".")
+    working, calls = pkgutil.resolve_name(step), Counter[str]()
+
+    def fails_once(*given: Any, **options: Any) -> Any:
+        calls[name] += 1
+        if calls[name] == STEPS[step]:
+            raise ValueError("no digit in s3cret of ann@example.com")
+        return working(*given, **options)
+
+    document = campaign(tmp_path, people(400), ("red", "green"))
+    with SmtpServer() as red, SmtpServer() as green:
+        servers = {"red": red, "green": green}
+        fields = {"password": "s3cret", "messages_per_session": 10}
+        connections = [connection(one, server, **fields) for one, server in servers.items()]
+        with monkeypatch.context() as patch:
+            patch.setattr(pkgutil.resolve_name(owner), name, fails_once)
+            report = await sender.send(document, connections)
+        ((down, reason),) = report.down.items()
+        assert reason.startswith("a fault of Mailsluice, not of the server: ValueError: no digit")
+        assert "in fails_once" in caplog.text  # the traceback
+        assert "s3cret" not in reason + caplog.text
+        assert "@" not in reason + caplog.text
+        rows = sender.ledger.rows()
+        of_others = [row for row in rows.values() if row.connection != down]
+        assert {row.status for row in of_others} == {"sent"}
+        assert len(of_others) == 200
+        for email, row in rows.items():
+            assert row.status in ("sent", "pending")
+            assert (row.status == "sent") == (servers[row.connection].recipients[email] == 1)
+        assert report.open > 0
+        again = await sender.send(document, connections)
+        assert (again.down, again.open) == ({}, 0)
+        everybody_once(sender.ledger, servers)

@@ -22,6 +22,7 @@ from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery.connection_sender import ConnectionSender
 from mailsluice.delivery.failover import STARTING, Condition, takers
 from mailsluice.delivery.handovers import Handovers
+from mailsluice.delivery.own_fault import own_fault
 from mailsluice.operations.failover import FailoverWatch
 from tests.eventually import eventually_async
 from tests.thorough import examples
@@ -110,10 +111,6 @@ class FakeSender:
     def condition(self) -> Condition:
         return self.now
 
-    @property
-    def down(self) -> str | None:
-        return self.now.down
-
     def look(self) -> None:
         self.looks += 1
 
@@ -182,6 +179,21 @@ async def test_a_connection_that_goes_down_hands_over_at_once_and_again_when_it_
     assert await fake.until_told() == ["red is down: 1 recipient goes to green"]
     assert not fake.handovers.may_receive("green")
     watching.cancel()
+
+
+async def test_a_fault_of_ours_hands_nobody_over() -> None:
+    """A recipient may cause the fault, and would cause it on each connection that takes over."""
+    fake = FakeRun()
+    fake.begin()
+    watch = fake.watch()
+    fake.red.now = Condition(down=own_fault(ValueError("what"), []))
+    await watch._look()
+    assert fake.handovers.may_receive("green")  # red's messages in flight are not settled yet
+    fake.handovers.end("red")
+    await watch._look()
+    assert not fake.handovers.may_receive("green")
+    assert fake.told == []
+    assert fake.pending == 10
 
 
 async def test_a_fault_of_the_database_delays_a_handover(monkeypatch: pytest.MonkeyPatch) -> None:

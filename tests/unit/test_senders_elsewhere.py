@@ -11,6 +11,7 @@ import pytest
 from mailsluice.delivery import RouteResult
 from mailsluice.delivery.elsewhere import SendersElsewhere
 from mailsluice.delivery.handovers import Handovers
+from mailsluice.delivery.own_fault import own_fault
 from mailsluice.reports.progress import Binding, Cause, Standing, Tally
 from mailsluice.store.handovers import HandoverRecords
 from tests.eventually import eventually_async
@@ -108,3 +109,12 @@ async def test_a_connection_whose_senders_were_killed_may_take_over_until_it_has
     assert not world.handovers.conditions()["green"].is_over
     world.handovers.end("green")
     assert world.handovers.conditions()["green"].is_over
+
+
+async def test_nobody_waits_for_the_recipients_of_a_connection_with_a_fault_of_ours(
+    world: World,
+) -> None:
+    fault = RouteResult("red", 1.0, 5, own_fault(ValueError("what"), []))
+    world.see({"red": fault}, red=Cause.QUARANTINED, green=Cause.DONE, blue=Cause.DONE)
+    assert world.handovers.leaving() == set()
+    assert world.elsewhere.takers() == set()
