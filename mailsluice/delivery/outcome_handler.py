@@ -159,10 +159,12 @@ class OutcomeHandler:
             self._lanes.put_back(row)
             return
         session_goes_on = attempt.code is not None and attempt.code != _CLOSING
-        session.is_over = not session_goes_on
         if session_goes_on and trouble is Trouble.THROTTLED:
             self._throttle(row, attempt, session)
             return
+        session.is_over = True
+        if session_goes_on:  # 503: a session of its own shows whether that is the recipient's fault
+            session.spend()
         failure = Failure(
             trouble,
             session_goes_on,

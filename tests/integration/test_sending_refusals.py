@@ -17,6 +17,9 @@ from mailsluice.campaign import Campaign, UncertainPolicy
 from mailsluice.campaign.warm_up import WarmUp
 from mailsluice.core.status import RecipientStatus
 from mailsluice.delivery import CampaignRun
+from mailsluice.delivery.breaker import BreakerSettings
+from mailsluice.delivery.connection_state import SenderSettings
+from mailsluice.delivery.judgement import MOST_POINTS
 from mailsluice.delivery.recovery import recover
 from mailsluice.smtp.connection import Connection
 from mailsluice.store import Database
@@ -409,3 +412,57 @@ async def test_exchange_gets_fewer_sessions_and_few_connection_attempts(
         )
         everybody_once(sender.ledger, {"red": server})
         assert server.sessions <= 10
+
+
+OUT_OF_SEQUENCE = b"503 5.5.1 bad sequence of commands"
+WAYS = pytest.mark.parametrize(
+    "fields",
+    [{"max_sessions": 1}, {"max_sessions": 4}, {"messages_in_flight": 10, "max_sessions": 2}],
+)
+
+
+@WAYS
+async def test_a_recipient_for_whom_the_server_is_out_of_sequence_does_not_stop_the_connection(
+    fields: dict[str, int], sender: Sender, tmp_path: Path
+) -> None:
+    """A rest, or a failure of the connection at the end of the list, would take it down here."""
+    document = campaign(tmp_path, ["odd@example.com", *people(300)])
+    never_rests = BreakerSettings(6, 0.01, 0.01, rest_seconds=3_600.0, probes=0)
+    sender.settings = SenderSettings(document.retry, breaker=never_rests)
+    fault = Fault(Stage.RCPT, OUT_OF_SEQUENCE)
+    settings = Settings(keywords=(*ALL_KEYWORDS, "CHUNKING"), faults={"odd": fault})
+    with SmtpServer(settings) as server:
+        report = await sender.send(document, [connection("red", server, **fields)])
+        assert server.sessions <= 3 * MOST_POINTS + fields["max_sessions"]
+        assert len(server.received) == 300
+    assert report.down == {}
+    rows = sender.ledger.rows()
+    odd = rows.pop("odd@example.com")
+    assert odd.history == [("rcpt", "deferred", 503)] * 3  # as often as `retry` allows
+    assert {(row.status, row.attempts) for row in rows.values()} == {("sent", 1)}
+
+
+@WAYS
+async def test_a_server_that_is_out_of_sequence_after_some_messages_gets_new_sessions(
+    fields: dict[str, int], sender: Sender, tmp_path: Path
+) -> None:
+    document = campaign(tmp_path, people(200))
+    settings = Settings(
+        keywords=(*ALL_KEYWORDS, "CHUNKING"), messages_per_session=20, stays_open=OUT_OF_SEQUENCE
+    )
+    with SmtpServer(settings) as server:
+        report = await sender.send(document, [connection("red", server, **fields)])
+        everybody_once(sender.ledger, {"red": server})
+    assert report.down == {}
+    assert {row.attempts for row in sender.ledger.rows().values()} == {1}
+
+
+async def test_a_server_that_is_out_of_sequence_for_everybody_is_down(
+    sender: Sender, tmp_path: Path
+) -> None:
+    everybody = {f"user{number}": Fault(Stage.RCPT, OUT_OF_SEQUENCE) for number in range(30)}
+    with SmtpServer(Settings(faults=everybody)) as server:
+        report = await sender.send(campaign(tmp_path, people(30)), [connection("red", server)])
+    assert "503" in report.down["red"]
+    rows = sender.ledger.rows().values()
+    assert {(row.status, row.attempts) for row in rows} == {("pending", 0)}

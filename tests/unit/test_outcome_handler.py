@@ -129,3 +129,21 @@ def test_a_sender_address_that_ends_sessions_while_others_are_accepted_is_blamed
         handler.handle(row(1), BUSY, SessionHistory())
         handler.handle(row(100 + number), TAKEN, SessionHistory())
     assert [one.id for one in parts.settled if one.status is RecipientStatus.DEFERRED] == [1]
+
+
+def test_a_reply_out_of_sequence_ends_its_session_and_costs_those_behind_it_nothing(
+    parts: FakeParts, handler: OutcomeHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Client and server disagree about the dialogue, which begins anew in another session."""
+    spent: list[SessionHistory] = []
+
+    def spend(session: SessionHistory) -> None:
+        spent.append(session)
+
+    monkeypatch.setattr(SessionHistory, "spend", spend)
+    session = session_of(handler, 2)
+    for number in range(20):  # those behind the first were on their way
+        handler.handle(row(number), Attempt(Phase.RCPT, 503, "5.5.1 bad sequence"), session)
+    assert spent == [session]
+    assert sorted(parts.waiting) == list(range(20))
+    assert handler.tally().deferrals == 0
