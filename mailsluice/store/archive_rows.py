@@ -9,13 +9,13 @@ import sqlalchemy as sa
 
 from mailsluice.bounces import BounceKind
 from mailsluice.core.status import RecipientStatus
-from mailsluice.events.event import DeliveryState
 from mailsluice.store.archive_parts import ATTEMPTS, DELIVERIES, RECIPIENTS, ArchivePart
+from mailsluice.store.bounces import ARRIVED
 from mailsluice.store.campaign_tables import tables_of
 from mailsluice.store.database import Database
 from mailsluice.store.fates import Fates
 from mailsluice.store.many import as_parameter, rows_in
-from mailsluice.store.schema import bounces, campaigns, deliveries
+from mailsluice.store.schema import bounces, campaigns
 
 CHUNK_ROWS = 20_000
 
@@ -143,16 +143,13 @@ class ArchiveRows:
 
     def _end_arrived(self, given: sa.Select[Any]) -> sa.Update:
         """Stop counting the soft bounces of messages that arrived in the end."""
-        arrived = sa.select(deliveries.c.recipient_id).where(
-            deliveries.c.recipient_id.in_(given),
-            deliveries.c.state == DeliveryState.DELIVERED.value,
-        )
         return (
             sa.update(bounces)
             .where(
                 bounces.c.campaign_id == self._campaign_id,
                 bounces.c.kind == BounceKind.SOFT.value,
-                bounces.c.recipient_id.in_(arrived),
+                bounces.c.recipient_id.in_(given),
+                ARRIVED,
             )
             .values(counts=False)
         )

@@ -137,7 +137,7 @@ class Bounces:
                 bounces.c.kind == BounceKind.SOFT,
                 bounces.c.counts,
                 ~is_listed,
-                ~_ARRIVED,
+                ~ARRIVED,
             )
             # One message may cause several reports.
             .group_by(
@@ -175,7 +175,7 @@ class Bounces:
         bounced = sa.exists().where(
             bounces.c.email == compared,
             bounces.c.campaign_id == recipients.c.campaign_id,
-            ~_ARRIVED,
+            ~ARRIVED,
         )
         return (
             sa.select(compared.label("email"), sa.func.max(recipients.c.settled_at).label("at"))
@@ -198,7 +198,7 @@ _IS_UNPROVEN = sa.and_(
 )
 """Whether an event reports a soft bounce with neither a status nor the reply of a server. After a
 delivery that may be an automatic reply, while a server that returns a mail late says why."""
-_ARRIVED = sa.exists().where(
+ARRIVED = sa.exists().where(
     deliveries.c.recipient_id == bounces.c.recipient_id,
     sa.or_(
         deliveries.c.state == DeliveryState.DELIVERED.value,

@@ -15,6 +15,7 @@ from pyarrow import parquet
 from mailsluice.core.errors import CampaignBusyError, CampaignDiffersError
 from mailsluice.core.status import CampaignStatus, RecipientStatus
 from mailsluice.delivery.lease import Lease
+from mailsluice.events.event import DeliveryState
 from mailsluice.operations import accounts, launch
 from mailsluice.operations.accounts import LedgerError
 from mailsluice.operations.accounts.deliveries import observe
@@ -25,7 +26,7 @@ from mailsluice.store import Bounces, Campaigns, Database, Outbox
 from mailsluice.store.archive_parts import PARTS
 from mailsluice.store.archive_rows import ArchiveRows
 from mailsluice.store.leases import LeaseRecord, Leases
-from mailsluice.store.schema import events, recipients, rejects
+from mailsluice.store.schema import deliveries, events, recipients, rejects
 from tests.integration.accounts_fixtures import campaign, execute, store
 from tests.integration.housekeeping.conftest import (
     DAY,
@@ -206,11 +207,17 @@ class TestAfterwards:
         assert [row.counts for row in all_bounces(database)] == [False] * 4 + [True]
         assert Outbox(database, outbox._campaign_id).counts().of() == 0
 
+    @pytest.mark.parametrize("state", [DeliveryState.DELIVERED, DeliveryState.BOUNCED])
     def test_a_soft_bounce_of_an_archived_message_that_arrived_does_not_count(
-        self, database: Database, folder: Path
+        self, database: Database, folder: Path, state: DeliveryState
     ) -> None:
-        """A provider's event said that the message arrived; the event is archived with it."""
+        """A provider's event said that the message arrived; the event is archived with it.
+
+        A later event without a server's reply, as for an automatic reply, changes nothing.
+        """
         outbox = old_campaign(database)
+        changed = {"state": state, "delivered_at": 1.0}
+        execute(database, sa.update(deliveries).values(changed))
         with database.read() as connection:
             sent = recipients.c.status == RecipientStatus.SENT
             query = sa.select(recipients.c.id, recipients.c.email, recipients.c.settled_at)
@@ -218,6 +225,9 @@ class TestAfterwards:
         before = [bounce(i, email, delivered - 10 + i) for i in range(4)]
         mine = replace(
             bounce(4, email, delivered + 1),
+            key="event 4",
+            status="",
+            detail="",
             campaign_id=outbox._campaign_id,
             recipient_id=number,
         )
