@@ -106,7 +106,7 @@ def begin(name: str, text: str, delimiter: str) -> Table:
     try:
         header = next(rows, [])
     except csv.Error as error:
-        _refuse_other_line_ends(where, re.split("[\r\n]", text[start:].lstrip(), maxsplit=1)[0])
+        _refuse_other_line_ends(where, re.split("[\r\n]", text[start:].lstrip(), maxsplit=1)[0], "")
         raise AudienceError(f"the first line of {name} is not a CSV header: {error}") from None
     first, row = start + lines.tell(), list[str]()
     if len(header) <= MAX_COLUMNS:
@@ -122,14 +122,19 @@ def begin(name: str, text: str, delimiter: str) -> Table:
             " utf-16-be, or save the file as UTF-8"
         )
     heading, rest = text[start:first], text[first:]
-    _refuse_other_line_ends(where, heading)
+    _refuse_other_line_ends(where, heading, rest)
     has_ends = len(row) == len(header) + 1 and not row[-1].strip()
     has_line_end = text[first - 1] in "\r\n"
     return Table(delimiter, header, has_ends, start, heading, first, rest, has_line_end)
 
 
-def _refuse_other_line_ends(where: str, heading: str) -> None:
-    """Raise AudienceError if the header's line has a character that ends lines elsewhere."""
+def _refuse_other_line_ends(where: str, heading: str, rest: str) -> None:
+    """Raise AudienceError if the header's line has rows in it, parted as on other systems.
+
+    If rows follow it and it has no address, the character is one of the header's own.
+    """
+    if rest.strip() and not _ADDRESS.search(heading):
+        return
     heading = trimmed(heading)
     for character, name in _OTHER_LINE_ENDS.items():
         if character in heading:

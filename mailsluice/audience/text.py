@@ -68,7 +68,7 @@ def _of_one_type(values: Sequence[Any], kind: type) -> pa.Array:
     elif issubclass(kind, bytes | bytearray | memoryview):
         convert = _of_bytes
     elif issubclass(kind, dict | list | tuple):  # Arrow would give all dictionaries the same keys
-        convert = _json
+        convert = _json_or_text
     else:
         with suppress(pa.ArrowException, TypeError, ValueError, OverflowError):  # unknown types
             return to_text(pa.array(values))
@@ -135,6 +135,14 @@ def _of_bytes(value: bytes | bytearray | memoryview) -> str:
 
 def _json(value: object) -> str | None:
     return None if value is None else orjson.dumps(value, default=_json_text).decode()
+
+
+def _json_or_text(value: object) -> str | None:
+    """Return JSON, or Python's own form of a value that JSON does not know, as large numbers."""
+    try:
+        return _json(value)
+    except TypeError:
+        return str(value)
 
 
 def _json_text(value: object) -> str:

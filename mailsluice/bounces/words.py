@@ -207,10 +207,11 @@ _IDLE_BLOCK = LazyPattern(
 """Words about something that was blocked because nobody used it, which no sender is."""
 _BLOCK = re.compile(r"\bblock(?:ed|ing)?\b", re.IGNORECASE)
 _NO_MAILBOX = re.compile(
-    r"\bips?\b|\bservers?\b|\bhosts?\b|\bnetwork\b|\bconnection|\bsession|\btime-?out|\bsender",
+    r"\bips?\b|\bservers?\b|\bhosts?\b|\bnetwork\b|\bconnection|\bsession|\btime-?out|\bsend(?:er|ing)"
+    r"|\byour\b|\btrial\b|\bpop[ -]|\bsmtp (?:user|account|login|access|service)|\brelay",
     re.IGNORECASE,
 )
-"""Matches what may be blocked or closed instead of a mailbox."""
+"""Matches what may be blocked or closed instead of a recipient's mailbox."""
 _SENDERS = {Action.BLOCK: Topic.LISTED, Action.REST: Topic.LISTED, Action.SLOW: Topic.RATE}
 """Topics of replies that large providers use for servers which send too much, or are blocked."""
 _LINK = re.compile(r"\bhttps?://\S+|\bwww\.\S+", re.IGNORECASE)

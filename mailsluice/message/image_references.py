@@ -1,8 +1,8 @@
 """References to inline images in the HTML of a message (`cid:`, RFC 2392), read as HTML and CSS do.
 
 The HTML is a template, so it cannot be parsed as HTML: references are found by what is before them,
-in attributes, in `url(...)`, after a block of the template, and as a text in one. Each pattern ends
-where another reference of its kind could begin, so time is linear.
+in attributes, in `url(...)`, and within a tag after a block of the template, and as a text in one.
+Each pattern ends where another reference of its kind could begin, so time is linear.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _REFERENCE = re.compile(
         | {_CID}(?P<bare_css>(?:{_ESCAPED}|\([^"'()<>\s]*\)|[^"()<>\s\\])*)
       )
     | (?P<block>\{{[{{%](?:(?![%}}]\}}|\{{[{{%]).)*[%}}]\}})
-      (?:\s*{_CID}(?P<after_block>[^"'<>{{\s]*))?
+      (?:\s*{_CID}(?P<after_block>[^"'<>{{]*))?
+    | (?P<tag><(?=[a-z])) | (?P<tag_end>>)
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
@@ -56,8 +57,15 @@ def with_references(text: str, identified: Callable[[str], str]) -> str:
     def literal(match: re.Match[str]) -> str:
         return f"cid:{identified(unquote(match[1]))}"
 
+    is_in_tag = False
+
     def replaced(match: re.Match[str]) -> str:
+        nonlocal is_in_tag
         kind = match.lastgroup or ""
+        if kind in ("tag", "tag_end"):
+            is_in_tag = kind == "tag"
+        if kind in ("tag", "tag_end") or (match["block"] and not is_in_tag):
+            return match[0]  # `CID: {{ number }}` is text for readers
         if kind == "srcset":
             quote = match[0][-1]
             lead, _, value = match[0][:-1].partition(quote)

@@ -85,6 +85,8 @@ CSV_CASES = [
     ("Email,email,n\nno,a@b.de,x\n", {}, ["x"]),  # the exact name first
     ("\x0cemail,n\x0c\na@b.de,\u2028x\x85\n", {}, ["\u2028x\x85"]),  # line ends elsewhere
     ("email,n,@handle\na@b.de,x,\n", {}, ["x"]),  # no address
+    ('email,n,"First\u2028Name"\na@b.de,x,y\n', {}, ["x"]),  # no line end, as rows follow
+    ("email,n,Mehr… Info\na@b.de,x,y\n".encode("cp1252"), {"encoding": "latin-1"}, ["x"]),
 ]
 
 

@@ -83,6 +83,9 @@ MIXED: list[tuple[Any, str]] = [
     ({"a": 1}, '{"a":1}'),
     ({"b": [1, "x"]}, '{"b":[1,"x"]}'),
     ([1, "x", Decimal("1E+3")], '[1,"x","1000"]'),
+    ({"n": 2**64}, f"{{'n': {2**64}}}"),  # JSON of databases has larger numbers than our library
+    ([b"\xff"], "[b'\\xff']"),
+    ({1: "a"}, "{1: 'a'}"),
 ]
 
 

@@ -168,6 +168,11 @@ def test_a_mailbox_that_is_blocked_as_nobody_uses_it_is_disabled(text: str) -> N
         "This mailbox is blocked",
         "User is inactive. Message blocked",
         "The connection of the user was closed for inactivity",
+        "Your account has been blocked due to inactivity. Log in to reactivate it",
+        "Your SMTP user has not been used for 90 days and is blocked",
+        "Sending blocked: account not used for 90 days",
+        "Trial account blocked, no recent activity",
+        "Blocked: the account has not logged in; POP before SMTP required",
     ],
 )
 def test_inactivity_of_something_else_disables_no_mailbox(text: str) -> None:

@@ -114,7 +114,10 @@ FOUND = [
     ('<img src="{% if name %}cid:a.png{% else %} cid:b.png{% endif %}">', ["a.png", "b.png"]),
     ("""<img src="{{ 'cid:a.png' if name else "cid:b.png" }}">""", ["a.png", "b.png"]),
     ('<img src="cid:{{ name }}.png">', ["{{ name }}.png"]),
+    ('<img src="{% if 2 > 1 %}cid:a b.png{% endif %}">', ["a b.png"]),
     ("<p>acid:a, CID:7 {{ name }} cidre", []),
+    ("<td>{% if name %}CID: {{ name }}{% endif %}</td>", []),  # words of the message
+    ("<p>{{ name }} CID: 4411 {{ name }}cid:77 {{ 'cid:5' }}</p>", []),
     ('<a href="https://example.com/?q=1&amp;cid:x">', []),
 ]
 
