@@ -40,8 +40,6 @@ _MARKED = {
 }
 """The encodings of files that begin with a byte order mark; UTF-32's first, as it begins with that
 of UTF-16."""
-
-
 _OTHER_FORMATS = {
     b"PK\x03\x04": ("a zip file, such as an Excel workbook (.xlsx)", "export the sheet as CSV"),
     b"\xd0\xcf\x11\xe0": ("an old Excel or Office file (.xls)", "export the sheet as CSV"),

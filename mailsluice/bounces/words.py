@@ -23,9 +23,9 @@ class Topic(StrEnum):
     """A topic of a refusal's words."""
 
     NOBODY = "nobody"
-    """There is no such user or mailbox."""
+    """The user or the mailbox does not exist."""
     NOWHERE = "nowhere"
-    """There is no such domain or host: the recipient's, as far as nothing else is named."""
+    """The domain or the host does not exist: the recipient's, unless the words name another."""
     REJECTED = "rejected"
     """The recipient's address is refused, without a reason that could blame something else."""
     FULL = "full"

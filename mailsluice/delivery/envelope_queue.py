@@ -145,14 +145,14 @@ class EnvelopeQueue:
             row, lane = taken
             try:
                 envelope = self._message.render(row.id, row.email, orjson.loads(row.variables))
-            except Exception as error:
-                if not isinstance(error, MessageError):
-                    self._lanes.put_back(row)
-                    raise
+            except MessageError as error:
                 failed = RecipientStatus.FAILED
                 self._store.settle(Settled(row.id, failed, row.attempts, reply=str(error)))
                 self.unrenderable += 1
                 continue
+            except Exception:  # a fault of Mailsluice, which ends the session
+                self._lanes.put_back(row)
+                raise
             self._main.started(now)
             if lane is not self._main:
                 lane.started(now)

@@ -114,7 +114,7 @@ class SessionPool:
         except NOT_OURS:
             raise
         except Exception as error:  # noqa: BLE001 whatever it is, the connection says so
-            secrets = (self._state.connection.password or "",)
+            secrets = self._state.connection.secrets()
             logger.error("connection %s: %s", self._state.name, traced(error, secrets))
             self._state.health.failed(Trouble.DOWN, own_fault(error, secrets))
             self._state.changed()

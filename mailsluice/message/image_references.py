@@ -64,7 +64,8 @@ def with_references(text: str, identified: Callable[[str], str]) -> str:
         kind = match.lastgroup or ""
         if kind in ("tag", "tag_end"):
             is_in_tag = kind == "tag"
-        if kind in ("tag", "tag_end") or (match["block"] and not is_in_tag):
+            return match[0]
+        if match["block"] and not is_in_tag:
             return match[0]  # `CID: {{ number }}` is text for readers
         if kind == "srcset":
             quote = match[0][-1]

@@ -90,6 +90,10 @@ class Connection:
         """The host as it is compared with those of other connections."""
         return host_key(self.host)
 
+    def secrets(self) -> list[str]:
+        """Return the values that must not be shown."""
+        return [*filter(None, [self.password]), *self.oauth.secrets()]
+
     def __post_init__(self) -> None:
         _refuse_nothing(self)
         refuse_no_calendar(self)

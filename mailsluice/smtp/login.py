@@ -241,7 +241,7 @@ def _phase(phase: Phase, connection: Connection, *, has_greeted: bool = True) ->
         attempt = attempt_from(error, phase, connection, has_greeted=has_greeted)
         if phase is not Phase.LOGIN:
             raise SessionError(attempt) from error
-        text = without_secrets(attempt.text, (connection.password or "",))
+        text = without_secrets(attempt.text, connection.secrets())
         raise SessionError(attempt._replace(text=text)) from None
 
 

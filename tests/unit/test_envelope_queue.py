@@ -169,21 +169,28 @@ async def test_as_many_sessions_work_as_the_pace_needs(world: World, queue: Enve
     assert queue.sessions_at_work == pytest.approx(2.0)
 
 
-async def test_a_session_raises_the_error_of_the_message_that_it_waits_for(
+async def waiting_session(
     world: World, queue: EnvelopeQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A timer may have asked for the message, and its recipient still waits."""
+) -> asyncio.Future[Envelope | None]:
+    """A session that waits for a message, which a timer asks for and which cannot be made."""
     world.next_at = 1.0
     waiting = asyncio.ensure_future(queue.next())
     await asyncio.sleep(0)
-    fault = TypeError("of ours")
 
     def broken(*_: object) -> Envelope:
-        raise fault
+        raise TypeError("of ours")
 
     monkeypatch.setattr(_Message, "render", broken)
-    before = len(world)
     world.now += 1.0
+    return waiting
+
+
+async def test_a_session_raises_the_error_of_the_message_that_it_waits_for(
+    world: World, queue: EnvelopeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipient of the message still waits."""
+    waiting = await waiting_session(world, queue, monkeypatch)
+    before = len(world)
     queue.serve()
     with pytest.raises(TypeError, match="of ours"):
         await waiting
@@ -194,15 +201,7 @@ async def test_a_session_raises_the_error_of_the_message_that_it_waits_for(
 async def test_a_cancelled_session_stays_cancelled_when_the_message_fails(
     world: World, queue: EnvelopeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.next_at = 1.0
-    waiting = asyncio.ensure_future(queue.next())
-    await asyncio.sleep(0)
-
-    def broken(*_: object) -> Envelope:
-        raise TypeError
-
-    monkeypatch.setattr(_Message, "render", broken)
-    world.now += 1.0
+    waiting = await waiting_session(world, queue, monkeypatch)
     queue.serve()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -129,6 +129,17 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_field(wrong: dict[str, Any]
         Connection("red", "mx.example", 587, **wrong)
 
 
+def test_all_secrets_are_known_so_that_none_is_shown() -> None:
+    oauth = OAuth(
+        client_id="c",
+        token_url="https://login.example.com/token",
+        client_secret=SecretStr("s3cret"),
+        refresh_token=SecretStr("r"),
+    )
+    assert replace(BEFORE, oauth=oauth).secrets() == ["secret", "s3cret", "r"]
+    assert Connection("red", "mx.example", 25).secrets() == []
+
+
 def test_numbers_and_limits_may_be_those_of_a_configuration_file() -> None:
     values: dict[str, Any] = {
         "port": "587",
