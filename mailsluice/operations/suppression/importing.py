@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -161,7 +162,7 @@ def _rows(
     since = dates.read(texts)
     done.other_dates += int((since.isna() & (texts != "")).sum())
     return [
-        Suppression(email, why or done.default, source or where, None if at != at else at)
+        Suppression(email, why or done.default, source or where, None if math.isnan(at) else at)
         for email, why, source, at in zip(
             emails, read.reasons, headings.texts(SOURCE), since.tolist(), strict=True
         )
